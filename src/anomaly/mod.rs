@@ -1,0 +1,1 @@
+//! The method: conditioning, masked textual inversion, blended generation, re-weighting, masks, presets.

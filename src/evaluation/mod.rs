@@ -1,0 +1,1 @@
+//! Measurements of generated data, one metric per file.

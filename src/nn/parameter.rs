@@ -1,0 +1,181 @@
+//! A named value of a model: shared between the layer that uses it and the optimiser that moves it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
+
+use crate::autograd::{Var, VarId};
+use crate::error::{Result, ensure};
+use crate::tensor::Tensor;
+
+/// How the engine keeps a parameter, compared with its checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As the checkpoint.
+    Plain,
+    /// A convolution's weight: `[out, in, height, width]` there, `[out, height, width, in]` here.
+    ConvWeight,
+}
+
+impl Layout {
+    /// Checkpoint's order to the engine's.
+    pub fn from_checkpoint(self, value: Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plain => Ok(value),
+            Self::ConvWeight => value.permute(&[0, 2, 3, 1]),
+        }
+    }
+
+    /// The engine's order to the checkpoint's.
+    pub fn to_checkpoint(self, value: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plain => Ok(value.clone()),
+            Self::ConvWeight => value.permute(&[0, 3, 1, 2]),
+        }
+    }
+}
+
+/// A named, shared value. Frozen until [`Parameter::set_trainable`].
+#[derive(Clone)]
+pub struct Parameter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    layout: Layout,
+    id: VarId,
+    buffer: bool,
+    trainable: AtomicBool,
+    value: RwLock<Tensor>,
+}
+
+impl Parameter {
+    /// A frozen parameter; `value` is in the engine's layout.
+    pub fn new(name: String, value: Tensor, layout: Layout) -> Self {
+        Self::build(name, value, layout, false)
+    }
+
+    /// A value that is saved with the model but never trained: running statistics.
+    pub fn buffer(name: String, value: Tensor) -> Self {
+        Self::build(name, value, Layout::Plain, true)
+    }
+
+    fn build(name: String, value: Tensor, layout: Layout, buffer: bool) -> Self {
+        let inner = Inner { name, layout, id: VarId::fresh(), buffer, trainable: AtomicBool::new(false), value: RwLock::new(value) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The checkpoint name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The id of its gradient in [`crate::autograd::Gradients`].
+    pub fn id(&self) -> VarId {
+        self.inner.id
+    }
+
+    /// The value for a forward pass: a leaf when trainable, a constant when frozen.
+    pub fn var(&self) -> Var {
+        if self.is_trainable() { Var::leaf_with_id(self.value(), self.inner.id) } else { Var::constant(self.value()) }
+    }
+
+    /// The value in the engine's layout.
+    pub fn value(&self) -> Tensor {
+        self.inner.value.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// The value in the checkpoint's layout.
+    pub fn checkpoint_value(&self) -> Result<Tensor> {
+        self.inner.layout.to_checkpoint(&self.value())
+    }
+
+    /// Replaces the value (engine's layout).
+    ///
+    /// # Errors
+    /// When the shape differs.
+    pub fn set(&self, value: Tensor) -> Result<()> {
+        let mut current = self.inner.value.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        ensure!(current.shape() == value.shape(), "parameter {} has shape {:?}, found {:?}", self.inner.name, current.shape(), value.shape());
+        *current = value;
+        Ok(())
+    }
+
+    /// Replaces the value by one in the checkpoint's layout.
+    pub fn set_checkpoint_value(&self, value: Tensor) -> Result<()> {
+        self.set(self.inner.layout.from_checkpoint(value)?)
+    }
+
+    /// Changes the elements in place; `change` gets them in the engine's layout.
+    pub fn update(&self, change: impl FnOnce(&mut [f32])) -> Result<()> {
+        let mut current = self.inner.value.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if current.f32s_mut().is_none() {
+            *current = Tensor::from_f32(current.to_f32_vec()?, current.shape())?;
+        }
+        if let Some(elements) = current.f32s_mut() {
+            change(elements);
+        }
+        Ok(())
+    }
+
+    /// Whether gradients are recorded for it.
+    pub fn is_trainable(&self) -> bool {
+        self.inner.trainable.load(Ordering::Relaxed)
+    }
+
+    /// Frozen (false) or trained (true); a buffer stays frozen.
+    pub fn set_trainable(&self, trainable: bool) {
+        self.inner.trainable.store(trainable && !self.inner.buffer, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {:?}", self.name(), self.value().shape())
+    }
+}
+
+/// The parameters of a model, in order of construction.
+#[derive(Clone, Debug, Default)]
+pub struct ParameterSet {
+    parameters: Vec<Parameter>,
+}
+
+impl ParameterSet {
+    /// A set of parameters.
+    pub fn new(parameters: Vec<Parameter>) -> Self {
+        Self { parameters }
+    }
+
+    /// In order of construction.
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter()
+    }
+
+    /// How many parameters (tensors) there are.
+    pub fn len(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.parameters.is_empty()
+    }
+
+    /// How many numbers there are.
+    pub fn elements(&self) -> usize {
+        self.parameters.iter().map(|parameter| parameter.value().elements()).sum()
+    }
+
+    /// Freezes or trains all of them.
+    pub fn set_trainable(&self, trainable: bool) {
+        self.parameters.iter().for_each(|parameter| parameter.set_trainable(trainable));
+    }
+
+    /// Both sets together.
+    pub fn join(mut self, other: ParameterSet) -> Self {
+        self.parameters.extend(other.parameters);
+        self
+    }
+}

@@ -1,0 +1,72 @@
+//! Element types and rounding to them.
+
+use std::fmt;
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+use crate::device::cpu::{Buffer, CpuStorage};
+use crate::error::{Result, bail};
+use crate::invalid_input;
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit float.
+    F32,
+    /// IEEE half precision: 5 exponent bits, 11 significant bits.
+    F16,
+    /// Brain float: 8 exponent bits, 8 significant bits.
+    BF16,
+    /// 32-bit signed integer.
+    I32,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    /// Reads `f32 | f16 | bf16`.
+    pub fn parse(text: &str) -> Result<Self> {
+        Ok(match text {
+            "f32" => Self::F32,
+            "f16" => Self::F16,
+            "bf16" => Self::BF16,
+            other => invalid_input!("element type {other}: expected f32, f16 or bf16"),
+        })
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::I32 => "i32",
+        })
+    }
+}
+
+/// Rounds f32 elements to a floating-point type.
+pub(super) fn round(elements: Buffer<f32>, dtype: DType) -> Result<CpuStorage> {
+    Ok(match dtype {
+        DType::F32 => CpuStorage::F32(elements),
+        DType::F16 => {
+            let mut rounded = Buffer::<f16>::scratch(elements.len());
+            rounded.convert_from_f32_slice(&elements);
+            CpuStorage::F16(rounded)
+        }
+        DType::BF16 => {
+            let mut rounded = Buffer::<bf16>::scratch(elements.len());
+            rounded.convert_from_f32_slice(&elements);
+            CpuStorage::BF16(rounded)
+        }
+        DType::I32 => bail!("expected a floating-point element type, found i32"),
+    })
+}

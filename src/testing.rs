@@ -1,0 +1,65 @@
+//! What tests share: tolerances, random tensors, finite differences, fixtures. Public so that the tests under `tests/` use the same.
+
+use crate::autograd::Var;
+use crate::error::Result;
+use crate::tensor::Tensor;
+use crate::tensor::random::Stream;
+
+/// Standard normal test data, named by `name`.
+pub fn random(name: &str, shape: &[usize]) -> Tensor {
+    Stream::new(0, name, &[]).normal(shape).expect("a shape's own element count")
+}
+
+/// ||found - expected|| / ||expected||, in f64.
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "number of elements");
+    let mut difference = 0.0;
+    let mut norm = 0.0;
+    for (&a, &b) in found.iter().zip(expected) {
+        difference += (f64::from(a) - f64::from(b)).powi(2);
+        norm += f64::from(b).powi(2);
+    }
+    if norm == 0.0 { difference.sqrt() } else { (difference / norm).sqrt() }
+}
+
+/// Panics when shapes differ or the relative error exceeds `tolerance`; the message says what share of the tolerance was used.
+#[track_caller]
+pub fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f64) {
+    assert_eq!(found.shape(), expected.shape(), "shape");
+    let error = relative_error(&found.to_f32_vec().expect("floats"), &expected.to_f32_vec().expect("floats"));
+    // Written so that NaN fails.
+    assert!(error <= tolerance, "relative error {error:.3e} is {:.1} times the tolerance {tolerance:.1e}", error / tolerance);
+}
+
+/// Compares the gradient of `sum(weights · f(inputs))` (fixed random weights) with central differences, for every input.
+///
+/// `step` is the half width of a difference; about 1e-2 suits smooth f32 functions of unit-sized inputs. The error is relative per input.
+#[track_caller]
+pub fn assert_gradients(inputs: &[Tensor], step: f32, tolerance: f64, f: impl Fn(&[Var]) -> Result<Var>) {
+    let leaves: Vec<Var> = inputs.iter().map(|input| Var::leaf(input.clone())).collect();
+    let output = f(&leaves).expect("forward");
+    let weights = random("gradient check", output.shape());
+    let gradients = output.backward_from(weights.clone()).expect("backward");
+    let weights = weights.to_f32_vec().expect("floats");
+    let value = |inputs: &[Tensor]| -> f64 {
+        let constants: Vec<Var> = inputs.iter().map(|input| Var::constant(input.clone())).collect();
+        let output = f(&constants).expect("forward").to_f32_vec().expect("floats");
+        output.iter().zip(&weights).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    for (position, (input, leaf)) in inputs.iter().zip(&leaves).enumerate() {
+        let found = gradients.get(leaf).unwrap_or_else(|| panic!("no gradient for input {position}")).to_f32_vec().expect("floats");
+        let mut expected = Vec::with_capacity(found.len());
+        for element in 0..input.elements() {
+            let moved = |delta: f32| {
+                let mut values = input.to_f32_vec().expect("floats");
+                values[element] += delta;
+                let mut moved = inputs.to_vec();
+                moved[position] = Tensor::from_f32(values, input.shape()).expect("same shape");
+                value(&moved)
+            };
+            expected.push(((moved(step) - moved(-step)) / (2.0 * f64::from(step))) as f32);
+        }
+        let error = relative_error(&found, &expected);
+        assert!(error <= tolerance, "gradient of input {position}: relative error {error:.3e}, tolerance {tolerance:.1e}");
+    }
+}
