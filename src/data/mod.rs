@@ -1,1 +1,4 @@
 //! Data sets, images, augmentation, procedural data.
+
+pub mod drawing;
+pub mod picture;
