@@ -4,6 +4,7 @@
 //! The modules stand in layer order: each uses only those before it.
 
 pub mod error;
+pub mod files;
 pub mod device;
 pub mod tensor;
 pub mod autograd;
