@@ -1,3 +1,7 @@
 //! The program: parse, run, print the error chain.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    anodiff::cli::main()
+}

@@ -1,1 +1,116 @@
-//! The command line: one thin file per command.
+//! The command line: one thin file per command, called as the command. Results go to stdout, progress and logs to stderr.
+//!
+//! A new command is a module here, a variant of [`Command`] and a row of [`run`].
+
+mod config_file;
+pub mod output;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::device::Device;
+use crate::error::{self, Context, Result};
+use crate::invalid_input;
+use crate::tensor::DType;
+
+/// Learns an industrial defect from a handful of pictures and generates pixel-aligned defect image/mask pairs.
+#[derive(Debug, Parser)]
+#[command(name = "anodiff", version, propagate_version = true, args_override_self = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done; 2 wrong arguments or input; 130 interrupted, state saved; 1 anything else.\n\
+    Start with `anodiff demo`: it makes a small data set, learns its defects and writes a report.")]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command understands.
+#[derive(Clone, Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Globals {
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE", help_heading = "Global options")]
+    pub device: String,
+    /// Element type of weights and activations: f32, f16 or bf16 (the CPU computes in f32)
+    #[arg(long, global = true, default_value = "f32", value_name = "TYPE", help_heading = "Global options")]
+    pub dtype: String,
+    /// Seed of all random numbers; the same seed gives the same files
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Global options")]
+    pub seed: u64,
+    /// CPU threads [default: one per core]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// TOML file with values for any flags, in one table per command; flags on the command line win
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Print the result as one JSON object on stdout
+    #[arg(long, global = true, help_heading = "Global options")]
+    #[serde(skip)]
+    pub json: bool,
+}
+
+impl Globals {
+    /// The device to compute on.
+    pub fn device(&self) -> Result<Device> {
+        Device::parse(&self.device)
+    }
+
+    /// The element type of weights and activations.
+    pub fn dtype(&self) -> Result<DType> {
+        DType::parse(&self.dtype).context("--dtype")
+    }
+
+    /// Checks the values and sets up the thread pool. Called once, before any command runs.
+    fn apply(&self) -> Result<()> {
+        self.device()?;
+        self.dtype()?;
+        match self.threads {
+            Some(0) => invalid_input!("--threads 0: expected at least 1"),
+            Some(threads) if threads > 1024 => invalid_input!("--threads {threads}: expected at most 1024"),
+            threads => rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build_global().context("starting the thread pool"),
+        }
+    }
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+fn run(command: &Command, _globals: &Globals) -> Result<()> {
+    match *command {}
+}
+
+/// Parses the process's arguments, runs the command and turns its error into a message and an exit code.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match config_file::expand(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return fail(&error),
+    };
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    match cli.globals.apply().and_then(|()| run(&cli.command, &cli.globals)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// One line on stderr: the error and what led to it.
+fn fail(error: &error::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(error::exit_code(error) as u8)
+}
