@@ -5,8 +5,24 @@ use std::path::{Path, PathBuf};
 
 /// The layers in order: each uses only those to its left. `files` is atomic file writing; `testing` is for tests and may use anything.
 const LAYERS: [&str; 18] = [
-    "error", "files", "device", "tensor", "autograd", "ops", "nn", "weights", "models", "diffusion", "data", "anomaly", "training", "evaluation", "report",
-    "profiling", "cli", "testing",
+    "error",
+    "files",
+    "device",
+    "tensor",
+    "autograd",
+    "ops",
+    "nn",
+    "weights",
+    "models",
+    "diffusion",
+    "data",
+    "anomaly",
+    "training",
+    "evaluation",
+    "report",
+    "profiling",
+    "cli",
+    "testing",
 ];
 
 /// Where `unsafe` may stand, relative to `src/`: the CPU's matrix kernel and the memory map of weight files.
@@ -77,8 +93,12 @@ fn unsafe_stays_where_it_has_a_reason() {
 
 #[test]
 fn files_stay_readable() {
-    let long: Vec<String> =
-        sources().iter().map(|(name, text)| (name, text.lines().count())).filter(|(_, lines)| *lines > MOST_LINES).map(|(name, lines)| format!("{name}: {lines}")).collect();
+    let long: Vec<String> = sources()
+        .iter()
+        .map(|(name, text)| (name, text.lines().count()))
+        .filter(|(_, lines)| *lines > MOST_LINES)
+        .map(|(name, lines)| format!("{name}: {lines}"))
+        .collect();
     assert!(long.is_empty(), "at most {MOST_LINES} lines are allowed:\n{}", long.join("\n"));
 }
 
