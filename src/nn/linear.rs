@@ -2,7 +2,7 @@
 
 use crate::autograd::Var;
 use crate::error::Result;
-use crate::nn::{Init, Parameter, Path};
+use crate::nn::{Init, Layout, Parameter, Path};
 use crate::ops;
 
 /// y = x Wᵀ + b over the last axis.
@@ -25,6 +25,13 @@ impl Linear {
     /// Without a bias.
     pub fn without_bias(path: &Path, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self { weight: path.parameter("weight", &[outputs, inputs], Init::fan_in(inputs))?, bias: None })
+    }
+
+    /// A 1x1 convolution, which is a linear layer over the channels. Checkpoint names: `weight` (`[out, in, 1, 1]`), `bias`.
+    pub fn pointwise(path: &Path, inputs: usize, outputs: usize) -> Result<Self> {
+        let init = Init::fan_in(inputs);
+        let weight = path.with_layout("weight", &[outputs, inputs, 1, 1], init, Layout::PointwiseWeight)?;
+        Ok(Self { weight, bias: Some(path.parameter("bias", &[outputs], init)?) })
     }
 
     /// From given parameters, for weights whose checkpoint shape is not `[out, in]`.

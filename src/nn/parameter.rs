@@ -15,6 +15,8 @@ pub enum Layout {
     Plain,
     /// A convolution's weight: `[out, in, height, width]` there, `[out, height, width, in]` here.
     ConvWeight,
+    /// The weight of a 1x1 convolution: `[out, in, 1, 1]` there, a linear layer's `[out, in]` here.
+    PointwiseWeight,
 }
 
 impl Layout {
@@ -23,6 +25,7 @@ impl Layout {
         match self {
             Self::Plain => Ok(value),
             Self::ConvWeight => value.permute(&[0, 2, 3, 1]),
+            Self::PointwiseWeight => value.reshape(&value.shape()[..2]),
         }
     }
 
@@ -31,6 +34,7 @@ impl Layout {
         match self {
             Self::Plain => Ok(value.clone()),
             Self::ConvWeight => value.permute(&[0, 3, 1, 2]),
+            Self::PointwiseWeight => value.reshape(&[value.shape(), &[1, 1]].concat()),
         }
     }
 }

@@ -1,0 +1,101 @@
+//! The denoising network of Stable Diffusion 1.x and 2.x: diffusers `UNet2DConditionModel` (`models/unets/unet_2d_condition.py`).
+
+mod attention_weights;
+mod config;
+mod stages;
+mod time_embedding;
+mod transformer;
+
+pub use attention_weights::AttentionWeights;
+pub use config::{BlockKind, UnetConfig};
+
+use crate::autograd::Var;
+use crate::error::{Result, ensure};
+use crate::nn::{Conv2d, GroupNorm, Path};
+use crate::ops::{Conv2dOptions, Reweighting};
+use crate::tensor::Tensor;
+use stages::{DownStage, MiddleStage, UpStage};
+use time_embedding::TimeEmbedding;
+
+/// What steers the network beside the noisy latent.
+struct Conditioning {
+    /// silu of the time embedding, `[batch, time width]`.
+    activated_time: Var,
+    /// `[batch, tokens, context width]`.
+    context: Var,
+    /// One entry a level, the highest resolution first; empty when nothing is re-weighted.
+    reweighting: Vec<Reweighting>,
+}
+
+/// Predicts noise (or velocity) from a noisy latent, its time step and a text context.
+#[derive(Clone, Debug)]
+pub struct Unet {
+    config: UnetConfig,
+    conv_in: Conv2d,
+    time_embedding: TimeEmbedding,
+    down: Vec<DownStage>,
+    middle: MiddleStage,
+    up: Vec<UpStage>,
+    norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+impl Unet {
+    /// Checkpoint names: `conv_in`, `time_embedding`, `down_blocks.N`, `mid_block`, `up_blocks.N`, `conv_norm_out`, `conv_out`.
+    pub fn new(path: &Path, config: &UnetConfig) -> Result<Self> {
+        let first = config.block_out_channels[0];
+        let same = Conv2dOptions::new(1, 1);
+        let (down, up) = (path.child("down_blocks"), path.child("up_blocks"));
+        Ok(Self {
+            conv_in: Conv2d::new(&path.child("conv_in"), config.in_channels, first, 3, same)?,
+            time_embedding: TimeEmbedding::new(&path.child("time_embedding"), config)?,
+            down: (0..config.levels()).map(|level| DownStage::new(&down.child(level), config, level)).collect::<Result<_>>()?,
+            middle: MiddleStage::new(&path.child("mid_block"), config)?,
+            up: (0..config.levels()).map(|index| UpStage::new(&up.child(index), config, index)).collect::<Result<_>>()?,
+            norm_out: GroupNorm::new(&path.child("conv_norm_out"), config.norm_num_groups, first, config.norm_eps)?,
+            conv_out: Conv2d::new(&path.child("conv_out"), first, config.out_channels, 3, same)?,
+            config: config.clone(),
+        })
+    }
+
+    /// The config that the network was built from.
+    pub fn config(&self) -> &UnetConfig {
+        &self.config
+    }
+
+    /// The prediction for a noisy latent. Any height and width will do: a size that does not halve evenly is rounded up on the way down and met
+    /// again on the way up, as in diffusers.
+    ///
+    /// # Shapes
+    /// `sample [batch, height, width, in_channels]`, i32 `timesteps [batch]`, `context [batch, tokens, cross_attention_dim]`
+    /// -> `[batch, height, width, out_channels]`.
+    pub fn forward(&self, sample: &Var, timesteps: &Tensor, context: &Var, weights: Option<&AttentionWeights>) -> Result<Var> {
+        let [batch, height, width, channels] = sample.dims()?;
+        let [contexts, _, context_width] = context.dims()?;
+        let expected_width = self.config.cross_attention_dim.at(0);
+        ensure!(channels == self.config.in_channels, "the latent has {channels} channels, the UNet expects {}", self.config.in_channels);
+        ensure!(context_width == expected_width, "the context is {context_width} wide, the UNet expects {expected_width}");
+        ensure!(contexts == batch, "a batch of {batch} latents and of {contexts} contexts");
+        ensure!(timesteps.shape() == [batch], "a batch of {batch} latents and time steps of shape {:?}", timesteps.shape());
+        let sizes: Vec<_> = (0..self.config.levels()).map(|level| (height.div_ceil(1 << level), width.div_ceil(1 << level))).collect();
+        let conditioning = Conditioning {
+            activated_time: self.time_embedding.forward_silu(timesteps)?,
+            context: context.clone(),
+            reweighting: weights.map(|weights| weights.resized(&sizes)).transpose()?.unwrap_or_default(),
+        };
+        self.denoise(sample, &conditioning)
+    }
+
+    fn denoise(&self, sample: &Var, conditioning: &Conditioning) -> Result<Var> {
+        let mut x = self.conv_in.forward(sample)?;
+        let mut skips = vec![x.clone()];
+        for stage in &self.down {
+            x = stage.forward(x, conditioning, &mut skips)?;
+        }
+        x = self.middle.forward(&x, conditioning)?;
+        for stage in &self.up {
+            x = stage.forward(x, conditioning, &mut skips)?;
+        }
+        self.conv_out.forward(&self.norm_out.forward_silu(&x)?)
+    }
+}
