@@ -1,1 +1,5 @@
 //! Measurements of generated data, one metric per file.
+
+mod alignment;
+
+pub use alignment::{Alignment, CHANGE_THRESHOLD};
