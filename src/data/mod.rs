@@ -1,4 +1,6 @@
 //! Data sets, images, augmentation, procedural data.
 
-pub mod drawing;
+pub mod rectangle;
+pub mod resample;
 pub mod picture;
+pub mod drawing;
