@@ -12,6 +12,8 @@ pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
+pub(crate) mod parallel;
+pub(crate) mod reduction;
 pub mod resize;
 pub mod shape;
 
