@@ -54,7 +54,7 @@ pub fn require_size(value: usize, field: &str, origin: &str) -> Result<()> {
 
 /// Refuses channels that the groups of a normalisation do not divide.
 pub fn require_divisible(value: usize, divisor: usize, field: &str, by: &str, origin: &str) -> Result<()> {
-    if divisor == 0 || value % divisor != 0 {
+    if !value.is_multiple_of(divisor) {
         invalid_input!("{origin}: {field} has {value}, which {by} = {divisor} does not divide");
     }
     Ok(())
