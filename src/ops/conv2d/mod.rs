@@ -1,7 +1,16 @@
 //! Two-dimensional convolution (cross-correlation, as every framework has it) with what is fused behind it.
 
+mod cpu;
+mod geometry;
+mod patches;
+#[cfg(test)]
+mod tests;
+
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::Result;
+use crate::tensor::Tensor;
+use geometry::Geometry;
 
 /// Stride and zero padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +37,37 @@ pub struct Epilogue<'a> {
     pub residual: Option<&'a Var>,
 }
 
-/// Convolution over height and width.
+/// Convolution over height and width, in the element type of `x`.
 ///
 /// # Shapes
 /// `x [batch, height, width, in]`, `weight [out, kernel height, kernel width, in]`, `bias [out]`
 /// -> `[batch, (height + padding - kernel height) / stride + 1, (width + padding - kernel width) / stride + 1, out]`.
+///
+/// # Errors
+/// When the shapes do not fit each other, the stride is 0, the window is larger than the padded image, or an input is not of floats.
 pub fn conv2d(x: &Var, weight: &Var, bias: Option<&Var>, options: Conv2dOptions, epilogue: Epilogue) -> Result<Var> {
-    let _ = (x, weight, bias, options, epilogue);
-    todo!()
+    let geometry = Geometry::new(x.shape(), weight.shape(), options)?;
+    geometry.check_added(bias, epilogue)?;
+    let added =
+        Added { bias: bias.map(Var::tensor), per_channel: epilogue.per_channel.map(Var::tensor), residual: epilogue.residual.map(Var::tensor) };
+    let output = match x.device() {
+        Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), added)?,
+    };
+    let none = Var::constant(Tensor::zeros(&[0]));
+    let inputs = [x, weight, bias.unwrap_or(&none), epilogue.per_channel.unwrap_or(&none), epilogue.residual.unwrap_or(&none)];
+    let (x_value, weight_value) = (x.tensor().clone(), weight.tensor().clone());
+    Ok(Var::record(output, inputs, move |gradient, wanted| match gradient.device() {
+        Device::Cpu => cpu::backward(&geometry, &x_value, &weight_value, gradient, wanted),
+    }))
+}
+
+/// The values of everything that is added to the products.
+#[derive(Clone, Copy, Debug, Default)]
+struct Added<'a> {
+    /// `[out]`
+    bias: Option<&'a Tensor>,
+    /// `[batch, out]`
+    per_channel: Option<&'a Tensor>,
+    /// `[batch, out height, out width, out]`
+    residual: Option<&'a Tensor>,
 }

@@ -1,5 +1,8 @@
 //! Host memory: typed buffers that are recycled, because fresh pages from the system cost as much as a pass over the data.
 
+pub mod gemm;
+pub mod reduce;
+
 use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::ops::{Deref, DerefMut};

@@ -1,0 +1,117 @@
+//! Where the factors of a product come from: anything that can copy runs of its elements. A convolution's input is one, without ever existing as a
+//! matrix.
+
+use super::kernel::{COLUMNS, DEPTH, LEFT_PANEL, LeftOrder, ROW_STRIDE, STEP_STRIDE};
+
+/// A factor of a product, seen as lanes (rows of the left factor, columns of the right one) by depth.
+pub trait Operand: Sync {
+    /// Whether runs go along the depth of one lane; otherwise along the lanes at one depth.
+    const ALONG_DEPTH: bool;
+
+    /// Copies a run. Along the depth: lane `fixed`, depths `start..start + run.len()`; across it: depth `fixed`, lanes `start..`.
+    fn copy(&self, fixed: usize, start: usize, run: &mut [f32]);
+}
+
+/// A matrix in memory whose lanes are contiguous along the depth (or strided, at the cost of a gather).
+#[derive(Clone, Copy, Debug)]
+pub struct AlongDepth<'a> {
+    /// Element (lane, depth) at `lane * lane_stride + depth * depth_stride`.
+    pub data: &'a [f32],
+    /// Distance of lanes.
+    pub lane_stride: usize,
+    /// Distance of depths, best 1.
+    pub depth_stride: usize,
+}
+
+impl Operand for AlongDepth<'_> {
+    const ALONG_DEPTH: bool = true;
+
+    #[inline]
+    fn copy(&self, fixed: usize, start: usize, run: &mut [f32]) {
+        let first = fixed * self.lane_stride + start * self.depth_stride;
+        if self.depth_stride == 1 {
+            run.copy_from_slice(&self.data[first..first + run.len()]);
+        } else {
+            run.iter_mut().zip(self.data[first..].iter().step_by(self.depth_stride)).for_each(|(to, &from)| *to = from);
+        }
+    }
+}
+
+/// A matrix in memory whose lanes are neighbours.
+#[derive(Clone, Copy, Debug)]
+pub struct AcrossDepth<'a> {
+    /// Element (lane, depth) at `lane + depth * depth_stride`.
+    pub data: &'a [f32],
+    /// Distance of depths.
+    pub depth_stride: usize,
+}
+
+impl Operand for AcrossDepth<'_> {
+    const ALONG_DEPTH: bool = false;
+
+    #[inline]
+    fn copy(&self, fixed: usize, start: usize, run: &mut [f32]) {
+        let first = fixed * self.depth_stride + start;
+        run.copy_from_slice(&self.data[first..first + run.len()]);
+    }
+}
+
+/// Packs `rows` lanes from `lane` on and `depth` steps from `step` on as a left panel.
+pub(super) fn pack_left<O: Operand>(operand: &O, lane: usize, rows: usize, step: usize, depth: usize, panel: &mut [f32; LEFT_PANEL]) -> LeftOrder {
+    if depth == 0 {
+        return LeftOrder::ByRow;
+    }
+    if O::ALONG_DEPTH {
+        for (row, run) in panel.chunks_exact_mut(ROW_STRIDE).take(rows).enumerate() {
+            operand.copy(lane + row, step, &mut run[..depth]);
+        }
+        LeftOrder::ByRow
+    } else {
+        for (index, run) in panel.chunks_exact_mut(STEP_STRIDE).take(depth).enumerate() {
+            operand.copy(step + index, lane, &mut run[..rows]);
+        }
+        LeftOrder::ByStep
+    }
+}
+
+/// Packs `columns` lanes from `lane` on and `depth` steps from `step` on as right panels of [`COLUMNS`] lanes, each `depth` steps long; missing
+/// lanes of the last panel are zero.
+pub(super) fn pack_right<O: Operand>(operand: &O, lane: usize, columns: usize, step: usize, depth: usize, panels: &mut [f32]) {
+    if depth == 0 {
+        return;
+    }
+    let mut rows = [0.0; LANES * DEPTH];
+    for (index, panel) in panels.chunks_exact_mut(depth * COLUMNS).take(columns.div_ceil(COLUMNS)).enumerate() {
+        let lane = lane + index * COLUMNS;
+        let used = COLUMNS.min(columns - index * COLUMNS);
+        if O::ALONG_DEPTH {
+            for first in (0..COLUMNS).step_by(LANES) {
+                for (row, run) in rows.chunks_exact_mut(DEPTH).enumerate() {
+                    if first + row < used {
+                        operand.copy(lane + first + row, step, &mut run[..depth]);
+                    } else {
+                        run[..depth].fill(0.0);
+                    }
+                }
+                transpose(&rows, depth, first, panel);
+            }
+        } else {
+            for (index, run) in panel.chunks_exact_mut(COLUMNS).enumerate() {
+                operand.copy(step + index, lane, &mut run[..used]);
+                run[used..].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Lanes that are transposed together.
+const LANES: usize = 8;
+
+/// Writes `rows` (eight lanes, DEPTH apart) as columns `first..first + 8` of a right panel.
+fn transpose(rows: &[f32; LANES * DEPTH], depth: usize, first: usize, panel: &mut [f32]) {
+    for (step, to) in panel.chunks_exact_mut(COLUMNS).take(depth).enumerate() {
+        for lane in 0..LANES {
+            to[first + lane] = rows[lane * DEPTH + step];
+        }
+    }
+}

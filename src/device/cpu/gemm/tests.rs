@@ -1,0 +1,101 @@
+use super::{Finish, MatrixMut, MatrixRef, gemm, gemm_parallel};
+use crate::testing::{random, relative_error};
+
+fn naive([m, n, k]: [usize; 3], a: MatrixRef, b: MatrixRef) -> Vec<f32> {
+    let mut out = Vec::with_capacity(m * n);
+    for i in 0..m {
+        for j in 0..n {
+            let term =
+                |d: usize| f64::from(a.data[i * a.row_stride + d * a.column_stride]) * f64::from(b.data[d * b.row_stride + j * b.column_stride]);
+            out.push((0..k).map(term).sum::<f64>() as f32);
+        }
+    }
+    out
+}
+
+/// Both storage orders of a matrix `[rows, columns]` filled from `data`.
+fn orders(data: &[f32], rows: usize, columns: usize) -> [MatrixRef<'_>; 2] {
+    [MatrixRef::row_major(data, columns), MatrixRef::row_major(data, rows).transposed()]
+}
+
+#[test]
+fn every_size_and_order_matches_the_definition() {
+    for sizes in [[1, 1, 1], [3, 5, 7], [14, 32, 256], [15, 33, 257], [29, 16, 300], [64, 17, 40], [130, 800, 70], [1, 100, 600], [200, 3, 520]] {
+        let [m, n, k] = sizes;
+        let left = random("left", &[m, k]).to_f32_vec().unwrap();
+        let right = random("right", &[k, n]).to_f32_vec().unwrap();
+        for a in orders(&left, m, k) {
+            for b in orders(&right, k, n) {
+                let expected = naive(sizes, a, b);
+                let mut found = vec![f32::NAN; m * n];
+                gemm(sizes, a, b, MatrixMut { data: &mut found, row_stride: n }, &Finish::default());
+                let error = relative_error(&found, &expected);
+                assert!(error < 1e-6, "{sizes:?}: {error:.2e}");
+                let mut parallel = vec![f32::NAN; m * n];
+                gemm_parallel(sizes, a, b, MatrixMut { data: &mut parallel, row_stride: n }, &Finish::default());
+                assert_eq!(found, parallel, "{sizes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_and_a_column_alone_give_the_same_bits() {
+    let [m, n, k] = [45, 70, 611];
+    let left = random("left", &[m, k]).to_f32_vec().unwrap();
+    let right = random("right", &[k, n]).to_f32_vec().unwrap();
+    let mut whole = vec![0.0; m * n];
+    let (a, b) = (MatrixRef::row_major(&left, k), MatrixRef::row_major(&right, n));
+    gemm([m, n, k], a, b, MatrixMut { data: &mut whole, row_stride: n }, &Finish::default());
+    for row in 0..m {
+        let mut alone = vec![0.0; n];
+        let a = MatrixRef::row_major(&left[row * k..], k);
+        gemm([1, n, k], a, b, MatrixMut { data: &mut alone, row_stride: n }, &Finish::default());
+        assert_eq!(alone, whole[row * n..(row + 1) * n]);
+    }
+    for column in 0..n {
+        let mut alone = vec![0.0; m];
+        let b = MatrixRef { data: &right[column..], row_stride: n, column_stride: 1 };
+        gemm([m, 1, k], a, b, MatrixMut { data: &mut alone, row_stride: 1 }, &Finish::default());
+        assert!((0..m).all(|row| alone[row] == whole[row * n + column]));
+    }
+}
+
+#[test]
+fn finish_scales_accumulates_and_adds() {
+    let [m, n, k] = [20, 40, 300];
+    let numbers = |name: &str, length: usize| random(name, &[length]).to_f32_vec().unwrap();
+    let (left, right) = (numbers("left", m * k), numbers("right", k * n));
+    let (bias, groups, residual, before) = (numbers("bias", n), numbers("groups", 2 * n), numbers("residual", m * n), numbers("before", m * n));
+    let (a, b) = (MatrixRef::row_major(&left, k), MatrixRef::row_major(&right, n));
+    let mut expected = naive([m, n, k], a, b);
+    for (index, value) in expected.iter_mut().enumerate() {
+        let (row, column) = (index / n, index % n);
+        *value = 0.5 * *value + before[index] + bias[column] + groups[row / 10 * n + column] + residual[index];
+    }
+    let mut found = before;
+    let finish = Finish { scale: 0.5, accumulate: true, bias: Some(&bias), per_group: Some((&groups, 10)), residual: Some(&residual) };
+    gemm_parallel([m, n, k], a, b, MatrixMut { data: &mut found, row_stride: n }, &finish);
+    assert!(relative_error(&found, &expected) < 1e-6);
+}
+
+#[test]
+fn rows_with_gaps_leave_the_gaps_alone() {
+    let mut found = vec![9.0; 11];
+    let finish = Finish::default();
+    gemm(
+        [3, 2, 1],
+        MatrixRef::row_major(&[1.0, 2.0, 3.0], 1),
+        MatrixRef::row_major(&[10.0, 20.0], 2),
+        MatrixMut { data: &mut found, row_stride: 4 },
+        &finish,
+    );
+    assert_eq!(found, [10.0, 20.0, 9.0, 9.0, 20.0, 40.0, 9.0, 9.0, 30.0, 60.0, 9.0]);
+}
+
+#[test]
+fn no_depth_gives_zero() {
+    let mut found = vec![9.0; 4];
+    gemm([2, 2, 0], MatrixRef::row_major(&[], 0), MatrixRef::row_major(&[], 2), MatrixMut { data: &mut found, row_stride: 2 }, &Finish::default());
+    assert_eq!(found, [0.0; 4]);
+}

@@ -1,0 +1,120 @@
+//! Implicit products: the windows are read from the image while the factors are packed.
+
+use super::patches::{FlippedWeight, Patches};
+use super::{Added, Geometry};
+use crate::device::cpu::Buffer;
+use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product};
+use crate::device::cpu::reduce::column_sums;
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, added: Added) -> Result<Tensor> {
+    let (image, weights) = (x.f32s()?, weight.f32s()?);
+    let bias = added.bias.map(Tensor::f32s).transpose()?;
+    let per_channel = added.per_channel.map(Tensor::f32s).transpose()?;
+    let residual = added.residual.map(Tensor::f32s).transpose()?;
+    let finish = Finish {
+        bias: bias.as_deref(),
+        per_group: per_channel.as_deref().map(|terms| (terms, geometry.output_cells())),
+        residual: residual.as_deref(),
+        ..Finish::default()
+    };
+    let window = geometry.window();
+    let right = AlongDepth { data: &weights, lane_stride: window, depth_stride: 1 };
+    let mut output = Buffer::scratch(geometry.output_shape().iter().product());
+    let mut rows = rows_of(&mut output, geometry.outputs);
+    if geometry.is_pointwise() {
+        product(&AlongDepth { data: &image, lane_stride: window, depth_stride: 1 }, &right, window, &mut rows, &finish);
+    } else {
+        product(&windows::<true>(geometry, &image), &right, window, &mut rows, &finish);
+    }
+    Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype())
+}
+
+/// Gradients of x, weight, bias, the per-channel term and the residual.
+pub(super) fn backward(geometry: &Geometry, x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 5]) -> Result<[Option<Tensor>; 5]> {
+    let output_gradient = gradient.f32s()?;
+    let mut shares = [const { None }; 5];
+    if wanted[0] {
+        shares[0] = Some(Tensor::from_f32_as(input_gradient(geometry, &weight.f32s()?, &output_gradient), x.shape(), x.dtype())?);
+    }
+    if wanted[1] {
+        shares[1] = Some(Tensor::from_f32_as(weight_gradient(geometry, &x.f32s()?, &output_gradient), weight.shape(), weight.dtype())?);
+    }
+    if wanted[2] {
+        shares[2] = Some(Tensor::from_f32(column_sums(&output_gradient, geometry.outputs), &[geometry.outputs])?);
+    }
+    if wanted[3] {
+        let mut sums = Buffer::scratch(geometry.batch * geometry.outputs);
+        let images = output_gradient.chunks(geometry.output_cells() * geometry.outputs);
+        for (sums, image) in rows_of(&mut sums, geometry.outputs).into_iter().zip(images) {
+            sums.copy_from_slice(&column_sums(image, geometry.outputs));
+        }
+        shares[3] = Some(Tensor::from_f32(sums, &[geometry.batch, geometry.outputs])?);
+    }
+    if wanted[4] {
+        shares[4] = Some(gradient.clone());
+    }
+    Ok(shares)
+}
+
+fn rows_of(elements: &mut [f32], length: usize) -> Vec<&mut [f32]> {
+    elements.chunks_mut(length.max(1)).collect()
+}
+
+fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, image: &'a [f32]) -> Patches<'a, ALONG_DEPTH> {
+    Patches {
+        image,
+        size: geometry.size,
+        channels: geometry.inputs,
+        grid: geometry.output_size,
+        taps: geometry.kernel,
+        step: geometry.stride as isize,
+        origin: geometry.before.map(|zeros| -(zeros as isize)),
+        direction: 1,
+    }
+}
+
+/// dW [out, window] = dyᵀ · windows, the depth running over all cells of all images in order.
+fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
+    let cells = geometry.batch * geometry.output_cells();
+    let mut share = Buffer::scratch(geometry.outputs * geometry.window());
+    let left = AcrossDepth { data: output_gradient, depth_stride: geometry.outputs };
+    product(&left, &windows::<false>(geometry, image), cells, &mut rows_of(&mut share, geometry.window()), &Finish::default());
+    share
+}
+
+/// dx, one product for each residue of the input position modulo the stride: positions of one residue meet the same elements of the window.
+///
+/// Input y meets output (y + before - k) / stride for the k that make it whole: k = first + stride * tap, and with y = start + stride * i that is
+/// output i + base - tap.
+fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
+    let &Geometry { stride, size, kernel, before, inputs, outputs, .. } = geometry;
+    let mut share = Buffer::scratch(geometry.batch * size[0] * size[1] * inputs);
+    let mut residues: Vec<Vec<&mut [f32]>> = (0..stride * stride).map(|_| Vec::new()).collect();
+    for (cell, row) in share.chunks_mut(inputs.max(1)).enumerate() {
+        let (x, y) = (cell % size[1], cell / size[1] % size[0]);
+        residues[y % stride * stride + x % stride].push(row);
+    }
+    for (residue, mut rows) in residues.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        let start = [residue / stride, residue % stride];
+        let axis = |f: &dyn Fn(usize) -> usize| [f(0), f(1)];
+        let first = axis(&|i| (start[i] + before[i]) % stride);
+        let taps = axis(&|i| kernel[i].saturating_sub(first[i]).div_ceil(stride));
+        let grid = axis(&|i| (size[i] - start[i]).div_ceil(stride));
+        let base = [0, 1].map(|i| ((start[i] + before[i]) / stride) as isize);
+        let left = Patches::<true> {
+            image: output_gradient,
+            size: geometry.output_size,
+            channels: outputs,
+            grid,
+            taps,
+            step: 1,
+            origin: base,
+            direction: -1,
+        };
+        let right = FlippedWeight { weight: weights, inputs, outputs, kernel, first, step: stride, tap_columns: taps[1].max(1) };
+        product(&left, &right, taps[0] * taps[1] * outputs, &mut rows, &Finish::default());
+    }
+    share
+}

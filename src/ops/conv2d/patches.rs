@@ -1,0 +1,84 @@
+//! An image seen as the matrix of its windows, without ever being one: the runs of the matrix are copied straight from the image while the
+//! product packs its factors.
+
+use crate::device::cpu::gemm::Operand;
+
+/// Windows of `image [batch, height, width, channels]`, one for each cell of `[batch, grid height, grid width]`. Element (ty, tx, c) of the window
+/// of cell (y, x) is channel `c` at `y * step + origin + ty * direction` (and the same in x), zero outside the image.
+///
+/// With `ALONG_DEPTH` the windows' elements are the depth of the product and the cells its lanes; otherwise the other way round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patches<'a, const ALONG_DEPTH: bool> {
+    pub(super) image: &'a [f32],
+    /// Height and width of the image.
+    pub(super) size: [usize; 2],
+    pub(super) channels: usize,
+    /// Height and width of the grid of cells.
+    pub(super) grid: [usize; 2],
+    /// Rows and columns of a window.
+    pub(super) taps: [usize; 2],
+    pub(super) step: isize,
+    pub(super) origin: [isize; 2],
+    pub(super) direction: isize,
+}
+
+impl<const ALONG_DEPTH: bool> Operand for Patches<'_, ALONG_DEPTH> {
+    const ALONG_DEPTH: bool = ALONG_DEPTH;
+
+    #[inline]
+    fn copy(&self, cell: usize, start: usize, run: &mut [f32]) {
+        let [height, width] = self.size;
+        let (row, x) = (cell / self.grid[1], cell % self.grid[1]);
+        let (batch, y) = (row / self.grid[0], row % self.grid[0]);
+        let corner = [y as isize * self.step + self.origin[0], x as isize * self.step + self.origin[1]];
+        let (tap, mut channel) = (start / self.channels, start % self.channels);
+        let (mut tap_row, mut tap_column) = (tap / self.taps[1], tap % self.taps[1]);
+        let mut done = 0;
+        while done < run.len() {
+            let length = (self.channels - channel).min(run.len() - done);
+            let to = &mut run[done..done + length];
+            let y = corner[0] + tap_row as isize * self.direction;
+            let x = corner[1] + tap_column as isize * self.direction;
+            if (0..height as isize).contains(&y) && (0..width as isize).contains(&x) {
+                let from = ((batch * height + y as usize) * width + x as usize) * self.channels + channel;
+                to.copy_from_slice(&self.image[from..from + length]);
+            } else {
+                to.fill(0.0);
+            }
+            done += length;
+            channel = 0;
+            tap_column += 1;
+            if tap_column == self.taps[1] {
+                tap_column = 0;
+                tap_row += 1;
+            }
+        }
+    }
+}
+
+/// The weight `[out, kernel height, kernel width, in]` as the right factor of the input's gradient: depth (ty, tx, out), lanes `in`, where tap
+/// (ty, tx) is the window's element `first + (ty, tx) * step`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlippedWeight<'a> {
+    pub(super) weight: &'a [f32],
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) kernel: [usize; 2],
+    pub(super) first: [usize; 2],
+    pub(super) step: usize,
+    /// Columns of taps.
+    pub(super) tap_columns: usize,
+}
+
+impl Operand for FlippedWeight<'_> {
+    const ALONG_DEPTH: bool = false;
+
+    #[inline]
+    fn copy(&self, depth: usize, start: usize, run: &mut [f32]) {
+        let (tap, output) = (depth / self.outputs, depth % self.outputs);
+        let y = self.first[0] + tap / self.tap_columns * self.step;
+        let x = self.first[1] + tap % self.tap_columns * self.step;
+        let from = ((output * self.kernel[0] + y) * self.kernel[1] + x) * self.inputs + start;
+        run.copy_from_slice(&self.weight[from..from + run.len()]);
+    }
+}

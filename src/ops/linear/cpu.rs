@@ -1,0 +1,52 @@
+//! One matrix product forward, two backward.
+
+use super::Geometry;
+use crate::device::cpu::Buffer;
+use crate::device::cpu::gemm::{Finish, MatrixMut, MatrixRef, gemm_parallel};
+use crate::device::cpu::reduce::column_sums;
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let &Geometry { rows, inputs, outputs } = geometry;
+    let (x_data, weight_data) = (x.f32s()?, weight.f32s()?);
+    let bias = bias.map(Tensor::f32s).transpose()?;
+    let x_matrix = MatrixRef::row_major(&x_data, inputs);
+    let weight_matrix = MatrixRef::row_major(&weight_data, inputs).transposed();
+    let finish = Finish { bias: bias.as_deref(), ..Finish::default() };
+    let output = product([rows, outputs, inputs], x_matrix, weight_matrix, &finish);
+    let mut shape = x.shape().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = outputs;
+    }
+    Tensor::from_f32_as(output, &shape, x.dtype())
+}
+
+/// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy.
+pub(super) fn backward(geometry: &Geometry, x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 3]) -> Result<[Option<Tensor>; 3]> {
+    let &Geometry { rows, inputs, outputs } = geometry;
+    let gradient = gradient.f32s()?;
+    let rows_of_gradient = MatrixRef::row_major(&gradient, outputs);
+    let mut shares = [None, None, None];
+    if wanted[0] {
+        let weight_data = weight.f32s()?;
+        let share = product([rows, inputs, outputs], rows_of_gradient, MatrixRef::row_major(&weight_data, inputs), &Finish::default());
+        shares[0] = Some(Tensor::from_f32_as(share, x.shape(), x.dtype())?);
+    }
+    if wanted[1] {
+        let x_data = x.f32s()?;
+        let share = product([outputs, inputs, rows], rows_of_gradient.transposed(), MatrixRef::row_major(&x_data, inputs), &Finish::default());
+        shares[1] = Some(Tensor::from_f32_as(share, weight.shape(), weight.dtype())?);
+    }
+    if wanted[2] {
+        shares[2] = Some(Tensor::from_f32(column_sums(&gradient, outputs), &[outputs])?);
+    }
+    Ok(shares)
+}
+
+fn product(sizes: [usize; 3], a: MatrixRef, b: MatrixRef, finish: &Finish) -> Buffer<f32> {
+    let [rows, columns, _] = sizes;
+    let mut output = Buffer::scratch(rows * columns);
+    gemm_parallel(sizes, a, b, MatrixMut { data: &mut output, row_stride: columns.max(1) }, finish);
+    output
+}
