@@ -1,7 +1,10 @@
 //! What tests share: tolerances, random tensors, finite differences, fixtures. Public so that the tests under `tests/` use the same.
 
+use std::collections::{BTreeMap, HashMap};
+
 use crate::autograd::Var;
 use crate::error::Result;
+use crate::nn::{Init, ParameterSource};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
 
@@ -61,5 +64,56 @@ pub fn assert_gradients(inputs: &[Tensor], step: f32, tolerance: f64, f: impl Fn
         }
         let error = relative_error(&found, &expected);
         assert!(error <= tolerance, "gradient of input {position}: relative error {error:.3e}, tolerance {tolerance:.1e}");
+    }
+}
+
+/// Reference values of another framework: a safetensors file under `tests/fixtures`, made by the script of the same name under
+/// `tests/fixtures/scripts`. Panics on anything unexpected.
+#[derive(Debug)]
+pub struct Fixture {
+    tensors: BTreeMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+}
+
+impl Fixture {
+    /// Reads `tests/fixtures/<name>.safetensors`.
+    pub fn load(name: &str) -> Self {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.safetensors"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("a safetensors header");
+        let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
+        let tensors = file.iter().map(|(name, view)| (name.to_owned(), tensor(&view))).collect();
+        Self { tensors, metadata: header.metadata().clone().unwrap_or_default() }
+    }
+
+    /// A tensor of the file.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> Tensor {
+        self.tensors.get(name).unwrap_or_else(|| panic!("no {name} among {:?}", self.tensors.keys())).clone()
+    }
+
+    /// A string of the file's metadata.
+    #[track_caller]
+    pub fn metadata(&self, name: &str) -> &str {
+        self.metadata.get(name).unwrap_or_else(|| panic!("no {name} among {:?}", self.metadata.keys()))
+    }
+}
+
+fn tensor(view: &safetensors::tensor::TensorView) -> Tensor {
+    let words = view.data().chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
+    match view.dtype() {
+        safetensors::Dtype::F32 => Tensor::from_f32(words.map(f32::from_le_bytes).collect::<Vec<_>>(), view.shape()),
+        safetensors::Dtype::I32 => Tensor::from_i32(words.map(i32::from_le_bytes).collect::<Vec<_>>(), view.shape()),
+        other => panic!("fixtures hold f32 and i32, found {other:?}"),
+    }
+    .expect("a file's own element count")
+}
+
+/// The file's `weights.*` as the parameters of a model.
+impl ParameterSource for Fixture {
+    fn fetch(&self, name: &str, shape: &[usize], _: Init) -> Result<Tensor> {
+        let found = self.get(&format!("weights.{name}"));
+        assert_eq!(found.shape(), shape, "shape of {name}");
+        Ok(found)
     }
 }

@@ -12,6 +12,8 @@ pub enum Init {
     Zeros,
     /// All one.
     Ones,
+    /// All this value.
+    Constant(f32),
     /// Normal with this standard deviation.
     Normal(f32),
     /// Uniform in ±bound.
@@ -38,6 +40,7 @@ impl ParameterSource for RandomInit {
         Ok(match init {
             Init::Zeros => Tensor::zeros(shape),
             Init::Ones => Tensor::full(1.0, shape),
+            Init::Constant(value) => Tensor::full(value, shape),
             Init::Normal(deviation) => {
                 let mut values = vec![0.0; shape.iter().product()];
                 Stream::new(self.seed, &purpose, &[]).fill_normal(&mut values);
