@@ -4,3 +4,4 @@ pub mod rectangle;
 pub mod resample;
 pub mod picture;
 pub mod drawing;
+pub mod pretraining;

@@ -1,0 +1,129 @@
+//! One picture: what it shows, what is wrong with it, how it was taken, and the caption that says so.
+
+use super::blemish::{Blemish, Region};
+use super::caption::{self, Camera, Condition};
+use super::part::{self, Kind, Part};
+use super::relief::Relief;
+use super::surface::Surface;
+use crate::data::drawing::{Color, Film, Light, point, sdf};
+use crate::data::picture::Picture;
+use crate::tensor::random::Sampler;
+
+/// What is seen before the camera: a field, the words for it, and where marks go.
+struct Subject {
+    relief: Relief,
+    words: String,
+    color: Color,
+    part: Option<Part>,
+}
+
+/// Draws the picture and its caption.
+pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
+    if sampler.chance(0.03) {
+        return silhouette(pixels, sampler);
+    }
+    let light = Light::new(sampler.range(0.0, std::f32::consts::TAU), sampler.range(0.6, 1.2), sampler.range(0.7, 1.05), sampler.range(0.12, 0.35));
+    let mut subject = if sampler.chance(0.45) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, &light, sampler) };
+    let condition = if sampler.chance(0.68) { blemished(&mut subject, sampler) } else { Condition::Clean };
+    let camera = Camera::draw(sampler);
+    let film = Film { exposure: camera.exposure, vignette: sampler.range(0.0, 0.35), grain: camera.grain, seed: sampler.word() };
+    let picture = blurred(&subject.relief.develop(&light, &film), camera.blur);
+    let caption = caption::write(&subject.words, &condition, &camera, sampler);
+    (picture, caption)
+}
+
+fn whole_surface(pixels: usize, sampler: &mut Sampler) -> Subject {
+    let (relief, words, color) = sampler.pick(&Surface::ALL).draw(pixels, false, sampler);
+    Subject { relief, words, color, part: None }
+}
+
+/// A part with its shadow on a ground.
+fn part_on_ground(pixels: usize, light: &Light, sampler: &mut Sampler) -> Subject {
+    let part = Part::draw(*sampler.pick(&Kind::ALL), pixels, sampler);
+    let (mut relief, ground) = part::ground(pixels, part.color, sampler);
+    let offset = light.shadow_offset(sampler.range(0.01, 0.05));
+    let (softness, strength) = (sampler.range(0.02, 0.10), sampler.range(0.3, 0.9));
+    relief.paint(|p, sample| {
+        let cast = sdf::coverage(part.distance(p - offset), softness);
+        let contact = sdf::coverage(part.distance(p), 0.06);
+        sample.shadow = strength * cast.max(0.6 * contact);
+    });
+    relief.overlay(&part.relief, |p| part.distance(p));
+    let words = if sampler.chance(0.6) { format!("{} on a {ground}", part.words) } else { part.words.clone() };
+    Subject { relief, words, color: part.color, part: Some(part) }
+}
+
+/// Draws one kind of mark onto the subject.
+fn blemished(subject: &mut Subject, sampler: &mut Sampler) -> Condition {
+    let kind = *sampler.pick(&Blemish::ALL);
+    let (word, size) = match sampler.below(4) {
+        0 => (Some("small"), sampler.range(0.06, 0.10)),
+        1 => (Some("large"), sampler.range(0.22, 0.36)),
+        _ => (None, sampler.range(0.10, 0.24)),
+    };
+    let part = subject.part.take();
+    let distance = |p| part.as_ref().map_or(-1.0, |part| part.distance(p));
+    let soft = 1.5 * subject.relief.pixel();
+    let shares = subject.relief.shares(|p| sdf::coverage(distance(p), soft));
+    let (center, radius, size) = match &part {
+        Some(part) => (part.center(), part.radius(), (size * 2.0 * part.radius()).max(0.05)),
+        None => (point(0.0, 0.0), 0.42, size),
+    };
+    let region = Region { distance: &distance, center, radius, shares: &shares };
+    let color = kind.draw(&mut subject.relief, &region, size, subject.color, sampler);
+    let name = *sampler.pick(kind.names());
+    Condition::Marked { name, size: word.filter(|_| sampler.chance(0.7)), color: color.filter(|_| sampler.chance(0.8)) }
+}
+
+/// A white shape on black or the reverse: what a mask looks like.
+fn silhouette(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
+    let white_ground = sampler.chance(0.2);
+    let (ground, ink) = if white_ground { (Color::WHITE, Color::BLACK) } else { (Color::BLACK, Color::WHITE) };
+    let mut relief = Relief::new(pixels, ground);
+    let kind = *sampler.pick(&[Blemish::Scratch, Blemish::Spot, Blemish::Stain, Blemish::Crack, Blemish::Hole, Blemish::Ink, Blemish::Thread]);
+    let shares = relief.shares(|_| 1.0);
+    let region = Region { distance: &|_| -1.0, center: point(0.0, 0.0), radius: 0.4, shares: &shares };
+    kind.draw(&mut relief, &region, sampler.range(0.08, 0.3), ground, sampler);
+    // Whatever colour the mark has becomes ink.
+    let base = ground;
+    relief.paint(|_, sample| {
+        let changed = sample.color.0.iter().zip(base.0).any(|(a, b)| (a - b).abs() > 0.004);
+        sample.color = if changed { ink } else { ground };
+        sample.height = 0.0;
+        sample.gloss = 0.0;
+    });
+    let light = Light { direction: [0.0, 0.0, 1.0], color: Color::WHITE, ambient: Color::BLACK };
+    let picture = relief.develop(&light, &Film::NEUTRAL);
+    let (shape, back) = if white_ground { ("black", "white") } else { ("white", "black") };
+    let name = *sampler.pick(kind.names());
+    let caption = match sampler.below(3) {
+        0 => format!("{} on a {back} background", caption::with_article(&format!("{shape} {name}"))),
+        1 => format!("a mask of {}", caption::with_article(name)),
+        _ => format!("a {shape} mask of {} on a {back} background", caption::with_article(name)),
+    };
+    (picture, caption)
+}
+
+/// A 3x3 blur of strength 0 (none) to 1.
+fn blurred(picture: &Picture, strength: f32) -> Picture {
+    if strength <= 0.0 {
+        return picture.clone();
+    }
+    let (width, height, source) = (picture.width(), picture.height(), picture.pixels());
+    let side = strength / (1.0 + 2.0 * strength);
+    let middle = 1.0 - 2.0 * side;
+    let pass = |source: &[f32], stride: usize, length: usize, lines: usize, line_stride: usize| {
+        let mut output = vec![0.0; source.len()];
+        for (line, position) in (0..lines).flat_map(|line| (0..length).map(move |position| (line, position))) {
+            let at = |position: usize, channel: usize| source[line * line_stride + position * stride + channel];
+            let (before, after) = (position.saturating_sub(1), (position + 1).min(length - 1));
+            for channel in 0..3 {
+                output[line * line_stride + position * stride + channel] =
+                    middle * at(position, channel) + side * (at(before, channel) + at(after, channel));
+            }
+        }
+        output
+    };
+    let across = pass(source, 3, width, height, 3 * width);
+    Picture::from_parts(width, height, pass(&across, 3 * width, height, width, 3))
+}
