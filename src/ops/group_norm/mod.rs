@@ -1,7 +1,13 @@
 //! Group normalisation with an optional activation behind it.
 
+pub(in crate::ops) mod cpu;
+#[cfg(test)]
+mod tests;
+
 use crate::autograd::Var;
-use crate::error::Result;
+use crate::device::Device;
+use crate::error::{Result, ensure};
+use crate::tensor::Tensor;
 
 /// An activation fused behind a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +18,63 @@ pub enum Activation {
     Silu,
 }
 
+/// Sizes of a normalisation: `x [samples, positions, channels]`, statistics `[samples, groups]`. Batch normalisation is the case of one sample whose
+/// groups are its channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ops) struct Geometry {
+    pub samples: usize,
+    pub positions: usize,
+    pub channels: usize,
+    pub groups: usize,
+}
+
+impl Geometry {
+    fn new(x: &[usize], weight: &[usize], bias: &[usize], groups: usize) -> Result<Self> {
+        ensure!(x.len() >= 2, "group_norm needs [batch, .., channels], found {x:?}");
+        let channels = x[x.len() - 1];
+        ensure!(groups > 0 && channels > 0 && channels.is_multiple_of(groups), "group_norm: {groups} groups do not divide {channels} channels");
+        ensure!(
+            weight == [channels] && bias == [channels],
+            "group_norm: input {x:?} needs weight and bias of [{channels}], found {weight:?} and {bias:?}"
+        );
+        let geometry = Self { samples: x[0], positions: x[1..x.len() - 1].iter().product(), channels, groups };
+        ensure!(geometry.positions > 0, "group_norm: no positions in shape {x:?}");
+        Ok(geometry)
+    }
+}
+
 /// y = activation((x - mean) / sqrt(variance + epsilon) · weight + bias), mean and (biased) variance over each group of channels and all positions.
 ///
 /// # Shapes
 /// `x [batch, .., channels]`, `weight`, `bias [channels]` -> as `x`; `groups` divides the channels.
 pub fn group_norm(x: &Var, weight: &Var, bias: &Var, groups: usize, epsilon: f32, activation: Activation) -> Result<Var> {
-    let _ = (x, weight, bias, groups, epsilon, activation);
-    todo!()
+    let geometry = Geometry::new(x.shape(), weight.shape(), bias.shape(), groups)?;
+    let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
+    let (output, statistics) = match x.device() {
+        Device::Cpu => {
+            let elements = x.f32s()?;
+            let statistics = cpu::Statistics::of(&cpu::moments(geometry, &elements), epsilon);
+            let norm = cpu::Normalization { geometry, statistics: &statistics, weight: &weight.f32s()?, bias: &bias.f32s()?, activation };
+            (Tensor::from_f32_as(norm.forward(&elements), x.shape(), x.dtype())?, statistics)
+        }
+    };
+    Ok(Var::record(output, [x, weight, bias], move |gradient, wanted| backward(geometry, &inputs, &statistics, activation, gradient, wanted)))
+}
+
+fn backward(
+    geometry: Geometry,
+    [x, weight, bias]: &[Tensor; 3],
+    statistics: &cpu::Statistics,
+    activation: Activation,
+    gradient: &Tensor,
+    wanted: [bool; 3],
+) -> Result<[Option<Tensor>; 3]> {
+    let (elements, gradient) = (x.f32s()?, gradient.f32s()?);
+    let norm = cpu::Normalization { geometry, statistics, weight: &weight.f32s()?, bias: &bias.f32s()?, activation };
+    let sums = norm.gradient_sums(&elements, &gradient);
+    let to_x = wanted[0].then(|| Tensor::from_f32_as(norm.backward(&elements, &gradient, &sums), x.shape(), x.dtype())).transpose()?;
+    let (to_weight, to_bias) = norm.parameter_gradients(&sums);
+    let to_weight = wanted[1].then(|| Tensor::from_f32_as(to_weight, weight.shape(), weight.dtype())).transpose()?;
+    let to_bias = wanted[2].then(|| Tensor::from_f32_as(to_bias, bias.shape(), bias.dtype())).transpose()?;
+    Ok([to_x, to_weight, to_bias])
 }
