@@ -3,5 +3,7 @@
 pub mod rectangle;
 pub mod resample;
 pub mod picture;
+pub mod mask;
+pub mod dataset;
 pub mod drawing;
 pub mod pretraining;

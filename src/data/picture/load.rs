@@ -1,12 +1,12 @@
 //! Image files from strangers: recognised by content, decoded under limits.
 
-use std::io::Cursor;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{Error, Result};
-use crate::files::read_limited;
+use crate::files::{open_regular, read_limited};
 use crate::{input_error, invalid_input};
 
 /// The largest decoded picture that is accepted, in bytes: 16384 x 10922 pixels of 8-bit RGB.
@@ -24,14 +24,8 @@ const FORMATS: &str = "expected PNG, JPEG, BMP, TIFF, WebP or PNM";
 /// [`MOST_BYTES`] decoded.
 pub fn decode(path: &Path) -> Result<(DynamicImage, ImageFormat)> {
     let bytes = read_limited(path, MOST_BYTES)?;
-    if bytes.is_empty() {
-        invalid_input!("{path:?} is an empty file; {FORMATS}");
-    }
-    let (mut reader, format) = recognise(path, &bytes)?;
-    reader.limits(limits());
-    let mut decoder = reader.into_decoder().map_err(|error| refused(path, format, error))?;
-    let (width, height) = decoder.dimensions();
-    check_size(path, width, height, decoder.total_bytes())?;
+    let (reader, format) = recognise(path, Cursor::new(&bytes))?;
+    let mut decoder = open(path, reader, format)?;
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| refused(path, format, error))?;
     if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
@@ -42,16 +36,38 @@ pub fn decode(path: &Path) -> Result<(DynamicImage, ImageFormat)> {
     Ok((decoded, format))
 }
 
-type Reader<'a> = ImageReader<Cursor<&'a [u8]>>;
+/// The upright size of an image file, (width, height), from its header.
+///
+/// # Errors
+/// As [`decode`], but damage after the header is not seen.
+pub fn dimensions(path: &Path) -> Result<(usize, usize)> {
+    let (file, _) = open_regular(path)?;
+    let (reader, format) = recognise(path, BufReader::new(file))?;
+    let mut decoder = open(path, reader, format)?;
+    let (width, height) = (decoder.dimensions().0 as usize, decoder.dimensions().1 as usize);
+    let turned = decoder.orientation().is_ok_and(|orientation| {
+        use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+    });
+    Ok(if turned { (height, width) } else { (width, height) })
+}
 
 /// The format by content. The name's extension plays no part: it may be wrong.
-fn recognise<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Reader<'a>, ImageFormat)> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let reader = reader.map_err(|error| input_error!("cannot read {path:?}: {error}"))?;
+fn recognise<S: BufRead + Seek>(path: &Path, source: S) -> Result<(ImageReader<S>, ImageFormat)> {
+    let reader = ImageReader::new(source).with_guessed_format().map_err(|error| input_error!("cannot read {path:?}: {error}"))?;
     match reader.format() {
         Some(format) => Ok((reader, format)),
         None => invalid_input!("{path:?} does not start like an image file; {FORMATS}"),
     }
+}
+
+/// Reads the header and checks what it declares.
+fn open<'a, S: BufRead + Seek + 'a>(path: &Path, mut reader: ImageReader<S>, format: ImageFormat) -> Result<impl ImageDecoder + 'a> {
+    reader.limits(limits());
+    let decoder = reader.into_decoder().map_err(|error| refused(path, format, error))?;
+    let (width, height) = decoder.dimensions();
+    check_size(path, width, height, decoder.total_bytes())?;
+    Ok(decoder)
 }
 
 fn limits() -> Limits {

@@ -9,7 +9,7 @@ use std::path::Path;
 use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
-pub use load::{MOST_BYTES, decode};
+pub use load::{MOST_BYTES, decode, dimensions};
 
 use crate::data::rectangle::Rectangle;
 use crate::data::resample::{Filter, Precision, Resampling, resample};
@@ -139,6 +139,25 @@ impl Picture {
     /// Top and bottom exchanged.
     pub fn flipped_vertically(&self) -> Self {
         Self { pixels: self.pixels.chunks(3 * self.width).rev().flatten().copied().collect(), ..*self }
+    }
+
+    /// This picture with `over` laid on it by `alpha` `[height, width]`: exactly this one where alpha is 0, exactly `over` where it is 1.
+    ///
+    /// # Errors
+    /// When the sizes differ.
+    pub fn blended(&self, over: &Self, alpha: &[f32]) -> Result<Self> {
+        ensure!(
+            (self.width, self.height) == (over.width, over.height) && alpha.len() == self.width * self.height,
+            "blending a {}x{} picture over {}x{} by {} values",
+            over.width,
+            over.height,
+            self.width,
+            self.height,
+            alpha.len()
+        );
+        let weights = alpha.iter().flat_map(|&share| [share; 3]);
+        let pixels = self.pixels.iter().zip(&over.pixels).zip(weights).map(|((&below, &above), share)| below * (1.0 - share) + above * share);
+        Ok(Self { pixels: pixels.collect(), ..*self })
     }
 
     /// The pixels as 8-bit RGB, `round((x + 1) * 127.5)`: the inverse of loading an 8-bit file.

@@ -56,6 +56,7 @@ fn exif_orientation_is_applied() {
     let turned = load("turned.jpg");
     let upright = load("rgb8.png");
     assert_eq!((turned.width(), turned.height()), (31, 45));
+    assert_eq!(dimensions(&fixture("turned.jpg")).unwrap(), (31, 45));
     // Clockwise: the left column becomes the top row, from the bottom up.
     for row in 0..31 {
         let difference = turned.pixel(30 - row, 0)[1] - upright.pixel(0, row)[1];
@@ -81,7 +82,7 @@ fn bombs_and_strangers_are_refused() {
     assert_refused(folder.path(), "folder");
     let empty = folder.path().join("empty.png");
     std::fs::write(&empty, "").unwrap();
-    assert_refused(&empty, "empty file");
+    assert_refused(&empty, "does not start like an image");
     let text = folder.path().join("text.png");
     std::fs::write(&text, "no picture").unwrap();
     assert_refused(&text, "does not start like an image");
@@ -155,4 +156,16 @@ fn tensors_and_back() {
 fn thin_pictures_resize() {
     let line = Picture::from_parts(1, 5000, vec![0.5; 15_000]);
     assert!(line.resized(64, 64).pixels().iter().all(|x| (x - 0.5).abs() < 4e-3));
+}
+
+#[test]
+fn blending_keeps_the_background_exactly() {
+    let below = load("rgb8.png");
+    let above = below.flipped_vertically();
+    let alpha: Vec<f32> = (0..45 * 31).map(|index| (index % 3) as f32 * 0.5).collect();
+    let blended = below.blended(&above, &alpha).unwrap();
+    assert_eq!(blended.pixel(0, 0), below.pixel(0, 0));
+    assert_eq!(blended.pixel(2, 0), above.pixel(2, 0));
+    assert!((blended.pixel(1, 0)[0] - 0.5 * (below.pixel(1, 0)[0] + above.pixel(1, 0)[0])).abs() < 1e-6);
+    assert!(below.blended(&above, &alpha[1..]).is_err());
 }
