@@ -27,6 +27,25 @@ pub fn write_bytes_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |writer| Ok(writer.write_all(bytes)?))
 }
 
+/// Renames within a folder, replacing `to`, and syncs the folder, so that the new name survives a power cut.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder_of(to)
+}
+
+/// Removes what killed processes left of [`write_atomic`] in `folder`. Only for a folder that no other process writes to.
+pub fn remove_temporaries(folder: &Path) -> Result<()> {
+    let failed = |error: io::Error| input_error!("cannot tidy the folder {}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp") {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Creates a folder and those above it.
 ///
 /// # Errors
@@ -92,14 +111,7 @@ impl Temporary {
     fn rename_to(mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
         self.renamed = true;
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match File::open(folder).and_then(|folder| folder.sync_all()) {
-            // Some file systems cannot sync a folder; the rename stands.
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
-                Ok(())
-            }
-            other => other,
-        }
+        sync_folder_of(path)
     }
 }
 
@@ -108,6 +120,15 @@ impl Drop for Temporary {
         if !self.renamed {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some file systems cannot sync a folder; the rename stands.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => Ok(()),
+        other => other,
     }
 }
 
