@@ -1,7 +1,11 @@
 //! Cross-attention with adaptive re-weighting in one op (METHOD section 8; paper Eq. 7 and 8).
 
+#[cfg(test)]
+mod tests;
+
 use crate::autograd::Var;
-use crate::error::Result;
+use crate::error::{Result, ensure};
+use crate::ops::attention::{self, Geometry};
 use crate::tensor::Tensor;
 
 /// Weights of image positions on the attention to some columns of the context. No gradient flows to them.
@@ -20,6 +24,18 @@ pub struct Reweighting {
 /// # Shapes
 /// `q [batch, n, channels]`, `k`, `v [batch, m, channels]` -> `[batch, n, channels]`.
 pub fn cross_attention(q: &Var, k: &Var, v: &Var, heads: usize, reweighting: &Reweighting) -> Result<Var> {
-    let _ = (q, k, v, heads, reweighting);
-    todo!()
+    let geometry = Geometry::new("cross_attention", q, k, v, heads, false)?;
+    let Geometry { batch, rows, columns, .. } = geometry;
+    let marks = reweighting.columns.shape();
+    ensure!(marks == [batch, columns], "cross_attention: {batch} samples of {columns} columns need marks [{batch}, {columns}], found {marks:?}");
+    for (name, weights) in [("probability", &reweighting.probability), ("logit", &reweighting.logit)] {
+        let Some(weights) = weights else { continue };
+        let found = weights.shape();
+        ensure!(
+            found == [batch, rows],
+            "cross_attention: {batch} samples of {rows} positions need {name} weights [{batch}, {rows}], found {found:?}"
+        );
+    }
+    let weighs = reweighting.probability.is_some() || reweighting.logit.is_some();
+    attention::apply(geometry, q, k, v, weighs.then_some(reweighting))
 }
