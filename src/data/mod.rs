@@ -5,5 +5,6 @@ pub mod resample;
 pub mod picture;
 pub mod mask;
 pub mod dataset;
+pub mod augmentation;
 pub mod drawing;
 pub mod pretraining;
