@@ -1,12 +1,13 @@
 //! What tests share: tolerances, random tensors, finite differences, fixtures. Public so that the tests under `tests/` use the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::{Init, ParameterSource};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
+use crate::weights::Archive;
 
 /// Standard normal test data, named by `name`.
 pub fn random(name: &str, shape: &[usize]) -> Tensor {
@@ -72,18 +73,16 @@ pub fn assert_gradients(inputs: &[Tensor], step: f32, tolerance: f64, f: impl Fn
 #[derive(Debug)]
 pub struct Fixture {
     tensors: BTreeMap<String, Tensor>,
-    metadata: HashMap<String, String>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl Fixture {
     /// Reads `tests/fixtures/<name>.safetensors`.
     pub fn load(name: &str) -> Self {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.safetensors"));
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("a safetensors header");
-        let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
-        let tensors = file.iter().map(|(name, view)| (name.to_owned(), tensor(&view))).collect();
-        Self { tensors, metadata: header.metadata().clone().unwrap_or_default() }
+        let archive = Archive::open(&path).unwrap_or_else(|error| panic!("{error:#}"));
+        let tensors = archive.names().map(|name| (name.to_owned(), archive.tensor(name).expect("a readable tensor"))).collect();
+        Self { tensors, metadata: archive.metadata() }
     }
 
     /// A tensor of the file.
@@ -97,16 +96,6 @@ impl Fixture {
     pub fn metadata(&self, name: &str) -> &str {
         self.metadata.get(name).unwrap_or_else(|| panic!("no {name} among {:?}", self.metadata.keys()))
     }
-}
-
-fn tensor(view: &safetensors::tensor::TensorView) -> Tensor {
-    let words = view.data().chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
-    match view.dtype() {
-        safetensors::Dtype::F32 => Tensor::from_f32(words.map(f32::from_le_bytes).collect::<Vec<_>>(), view.shape()),
-        safetensors::Dtype::I32 => Tensor::from_i32(words.map(i32::from_le_bytes).collect::<Vec<_>>(), view.shape()),
-        other => panic!("fixtures hold f32 and i32, found {other:?}"),
-    }
-    .expect("a file's own element count")
 }
 
 /// The file's `weights.*` as the parameters of a model.
