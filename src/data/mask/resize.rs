@@ -1,10 +1,13 @@
 //! Masks at other sizes, above all as latent cells.
 
+use serde::{Deserialize, Serialize};
+
 use super::Mask;
 use crate::data::resample::{Filter, Precision, Resampling, Size, resample};
 
 /// When a cell of a smaller mask is set.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CellRule {
     /// When any of its pixels is: nothing is lost, thin defects grow by up to a cell. The `default` preset's rule for latent cells.
     Any,

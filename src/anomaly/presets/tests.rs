@@ -1,0 +1,33 @@
+use super::*;
+
+#[test]
+fn presets_are_valid_and_survive_json() {
+    for name in [PresetName::Default, PresetName::Paper, PresetName::Official] {
+        let preset = Preset::new(name);
+        assert_eq!(preset.name, name);
+        preset.check().unwrap();
+        let text = serde_json::to_string(&preset).unwrap();
+        assert_eq!(serde_json::from_str::<Preset>(&text).unwrap(), preset);
+    }
+}
+
+#[test]
+fn the_papers_and_the_programs_numbers() {
+    let (paper, official) = (Preset::new(PresetName::Paper), Preset::new(PresetName::Official));
+    assert_eq!((paper.anomaly_tokens, paper.spatial_tokens, paper.mask_tokens), (8, 4, 4));
+    assert_eq!((official.anomaly_tokens, official.spatial_tokens, official.mask_tokens), (4, 4, 16));
+    assert_eq!((official.generation.steps, official.generation.eta), (200, 1.0));
+    assert_eq!(official.training.optimizer.learning_rate, 2e-2);
+    assert!(!official.generation.last_blend && !official.generation.paste);
+}
+
+#[test]
+fn numbers_that_cannot_work_are_refused() {
+    let mut preset = Preset::new(PresetName::Default);
+    preset.generation.eta = f64::NAN;
+    assert!(preset.check().unwrap_err().to_string().contains("--eta"));
+    let mut preset = Preset::new(PresetName::Default);
+    preset.training.optimizer.learning_rate = -1.0;
+    assert!(preset.check().unwrap_err().to_string().contains("--learning-rate"));
+    assert!(PresetName::parse("papr").unwrap_err().to_string().contains("default, paper or official"));
+}
