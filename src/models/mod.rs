@@ -1,6 +1,7 @@
 //! The networks: one folder each, named and configured as in their checkpoints.
 
-pub mod blocks;
 pub mod config;
+pub mod blocks;
+pub mod clip;
 pub mod unet;
 pub mod vae;
