@@ -2,6 +2,7 @@
 //!
 //! Whatever goes wrong while writing (a full disk, a signal, a crash), the final name shows either the previous content or all of the new one.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -33,13 +34,17 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder_of(to)
 }
 
+/// Whether a name is one that [`write_atomic`] gives while it writes.
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp")
+}
+
 /// Removes what killed processes left of [`write_atomic`] in `folder`. Only for a folder that no other process writes to.
 pub fn remove_temporaries(folder: &Path) -> Result<()> {
     let failed = |error: io::Error| input_error!("cannot tidy the folder {}: {error}", folder.display());
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp") {
+        if is_temporary(&entry.file_name()) {
             fs::remove_file(entry.path()).map_err(failed)?;
         }
     }
@@ -95,7 +100,7 @@ impl Temporary {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
         loop {
-            let mut hidden = std::ffi::OsString::from(".");
+            let mut hidden = OsString::from(".");
             hidden.push(name);
             hidden.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
             let path = path.with_file_name(hidden);
