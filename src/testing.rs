@@ -91,6 +91,11 @@ impl Fixture {
         self.tensors.get(name).unwrap_or_else(|| panic!("no {name} among {:?}", self.tensors.keys())).clone()
     }
 
+    /// A tensor that the file may hold.
+    pub fn find(&self, name: &str) -> Option<Tensor> {
+        self.tensors.get(name).cloned()
+    }
+
     /// A string of the file's metadata.
     #[track_caller]
     pub fn metadata(&self, name: &str) -> &str {

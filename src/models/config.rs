@@ -62,7 +62,7 @@ pub fn require_divisible(value: usize, divisor: usize, field: &str, by: &str, or
 
 /// One number for every level of a network, or one number each.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number or a list of them")]
 pub enum PerLevel {
     /// The same at every level.
     Same(usize),

@@ -75,6 +75,11 @@ impl Parameter {
         &self.inner.name
     }
 
+    /// How the engine keeps it, compared with its checkpoint.
+    pub fn layout(&self) -> Layout {
+        self.inner.layout
+    }
+
     /// The id of its gradient in [`crate::autograd::Gradients`].
     pub fn id(&self) -> VarId {
         self.inner.id

@@ -99,3 +99,6 @@ impl Unet {
         self.conv_out.forward(&self.norm_out.forward_silu(&x)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 pub struct TimeEmbedding {
     linear_1: Linear,
     linear_2: Linear,
-    frequencies: Vec<f64>,
+    frequencies: Vec<f32>,
     cosine_first: bool,
 }
 
@@ -27,8 +27,10 @@ impl TimeEmbedding {
     pub fn new(path: &Path, config: &UnetConfig) -> Result<Self> {
         let width = config.block_out_channels[0];
         let half = width / 2;
-        let spacing = half as f64 - config.freq_shift;
-        let frequencies = (0..half).map(|i| (-LONGEST_PERIOD.ln() * i as f64 / spacing).exp()).collect();
+        // Rounded to f32 at each step, as the models met them in training: at large time steps an angle's rounding is seen in its sine.
+        let spacing = (half as f64 - config.freq_shift) as f32;
+        let exponent = |i: usize| (-LONGEST_PERIOD.ln() as f32 * i as f32) / spacing;
+        let frequencies = (0..half).map(|i| f64::from(exponent(i)).exp() as f32).collect();
         Ok(Self {
             linear_1: Linear::new(&path.child("linear_1"), width, config.time_width())?,
             linear_2: Linear::new(&path.child("linear_2"), config.time_width(), config.time_width())?,
@@ -51,7 +53,7 @@ impl TimeEmbedding {
             if timestep < 0 {
                 bail!("time step {timestep} is negative");
             }
-            let angles = || self.frequencies.iter().map(|frequency| f64::from(timestep) * frequency);
+            let angles = || self.frequencies.iter().map(|frequency| f64::from(timestep as f32 * frequency));
             let (sines, cosines) = (angles().map(f64::sin), angles().map(f64::cos));
             if self.cosine_first {
                 values.extend(cosines.chain(sines).map(|value| value as f32));

@@ -75,3 +75,6 @@ impl AutoencoderKl {
 fn apply(layer: &Option<Linear>, x: Var) -> Result<Var> {
     layer.as_ref().map_or(Ok(x.clone()), |layer| layer.forward(&x))
 }
+
+#[cfg(test)]
+mod tests;
