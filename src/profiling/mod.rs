@@ -1,1 +1,12 @@
-//! Timers and benchmarks.
+//! Measuring: time, arithmetic and memory of the models.
+
+pub mod arithmetic;
+pub mod memory;
+mod random_model;
+mod timing;
+
+pub use random_model::{FastNoise, Preset};
+pub use timing::{Timing, measure};
+
+#[cfg(test)]
+mod tests;
