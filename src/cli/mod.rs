@@ -2,6 +2,7 @@
 //!
 //! A new command is a module here, a variant of [`Command`] and a row of [`run`].
 
+mod bench;
 mod config_file;
 pub mod output;
 
@@ -83,10 +84,15 @@ impl Globals {
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Time, rate and memory of the models' main passes, with random weights of a published model's shapes
+    Bench(bench::Arguments),
+}
 
-fn run(command: &Command, _globals: &Globals) -> Result<()> {
-    match *command {}
+fn run(command: &Command, globals: &Globals) -> Result<()> {
+    match command {
+        Command::Bench(arguments) => bench::run(arguments, globals),
+    }
 }
 
 /// Parses the process's arguments, runs the command and turns its error into a message and an exit code.

@@ -1,0 +1,120 @@
+"""Runs the models' main passes in anodiff and in PyTorch/diffusers, in turn, and prints times, ratios and peak memory.
+
+    cargo build --release && python benches/compare_pytorch.py [--model sd15] [--size 256] [--batch 1] [--threads 2] [--runs 5] [--rounds 2]
+
+Random weights of the published shapes, f32. Every pass runs in a process of its own, so that its peak memory is its own; ours and PyTorch's take
+turns, so that a busy machine disturbs both. Needs torch and diffusers. Numbers are medians over all rounds.
+"""
+
+import argparse
+import json
+import pathlib
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PARTS = ("unet-forward", "unet-backward", "vae-decode")
+HEADS = {"sd15": (8, 768, False), "sd21": ((5, 10, 20, 20), 1024, True)}
+
+
+def pytorch(options):
+    """The measured pass, in a process of its own; prints what `anodiff bench --json` prints for one part."""
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    heads, width, linear = HEADS[options.model]
+    cells = options.size // 8
+    noise = torch.randn(options.batch, 4, cells, cells)
+    if options.part == "vae-decode":
+        levels = 4
+        vae = AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2, down_block_types=("DownEncoderBlock2D",) * levels,
+                            up_block_types=("UpDecoderBlock2D",) * levels).eval().requires_grad_(False)
+        work = lambda: vae.decode(noise)
+    else:
+        unet = UNet2DConditionModel(block_out_channels=(320, 640, 1280, 1280), attention_head_dim=heads, cross_attention_dim=width,
+                                    use_linear_projection=linear).eval().requires_grad_(False)
+        context = torch.randn(options.batch, 77, width)
+        target, mask, timestep = torch.randn_like(noise), torch.ones(options.batch, 1, cells, cells), torch.tensor([500] * options.batch)
+
+        def work():
+            leaf = context.clone().requires_grad_(options.part == "unet-backward")
+            out = unet(noise, timestep, leaf).sample
+            if leaf.requires_grad:
+                (mask * (target - out)).square().mean().backward()
+
+    milliseconds = []
+    with torch.set_grad_enabled(options.part == "unet-backward"):
+        for run in range(options.runs + 1):
+            start = time.perf_counter()
+            work()
+            milliseconds.append(1e3 * (time.perf_counter() - start))
+    return {"milliseconds": milliseconds[1:], "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def ours(options, part):
+    command = [str(options.binary), "bench", "--json", "--threads", options.threads, "--random", options.model, "--size", options.size]
+    command += ["--batch", options.batch, "--runs", options.runs, "--parts", part]
+    found = json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)["parts"][0]
+    return {"milliseconds": [found["milliseconds"]["median"]], "peak": found.get("peak_bytes", 0)}
+
+
+def reference(options, part):
+    command = [sys.executable, __file__, "--part", part]
+    for name in ("model", "size", "batch", "threads", "runs"):
+        command += [f"--{name}", str(getattr(options, name))]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def compare(options):
+    rows = []
+    for part in options.parts:
+        times, peaks = {"anodiff": [], "pytorch": []}, {"anodiff": 0, "pytorch": 0}
+        for _ in range(options.rounds):
+            for name, run in (("anodiff", ours), ("pytorch", reference)):
+                found = run(options, part)
+                times[name] += found["milliseconds"]
+                peaks[name] = max(peaks[name], found["peak"])
+        median = {name: statistics.median(values) for name, values in times.items()}
+        row = {"part": part, **{f"{name}_ms": round(value, 1) for name, value in median.items()},
+               "ratio": round(median["anodiff"] / median["pytorch"], 3), **{f"{name}_peak_gib": round(value / 2**30, 2) for name, value in peaks.items()}}
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    import torch
+
+    setting = {name: getattr(options, name) for name in ("model", "size", "batch", "threads", "runs", "rounds")}
+    return {"machine": processor(), "torch": torch.__version__, **setting, "parts": rows}
+
+
+def processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=HEADS, default="sd15")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/anodiff")
+    parser.add_argument("--out", type=pathlib.Path, help="write the result as JSON, too")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part:
+        print(json.dumps(pytorch(options)))
+    else:
+        result = compare(options)
+        if options.out:
+            options.out.write_text(json.dumps(result, indent=1) + "\n")

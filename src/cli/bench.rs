@@ -1,0 +1,188 @@
+//! `anodiff bench`: time, rate and memory of the models' main passes.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::autograd::Var;
+use crate::cli::{Globals, output};
+use crate::error::{Result, anyhow};
+use crate::invalid_input;
+use crate::models::unet::{Unet, UnetConfig};
+use crate::models::vae::{AutoencoderKl, VaeConfig};
+use crate::nn::Path;
+use crate::ops::{self, MaskedMean};
+use crate::profiling::{FastNoise, Preset, Timing, arithmetic, measure, memory};
+use crate::tensor::Tensor;
+use crate::tensor::random::Stream;
+
+/// The command's options.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: anodiff bench --random sd15 --size 256 --batch 1 --json\n\
+    benches/compare_pytorch.py runs the same passes in PyTorch and prints the ratios.")]
+pub struct Arguments {
+    /// Shapes of the model: sd15 or sd21
+    #[arg(long, value_name = "MODEL", default_value = "sd15")]
+    random: String,
+    /// Height and width of the image in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 256)]
+    size: usize,
+    /// Images in one pass
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// Timed runs of each pass
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    /// Passes to measure
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,..", default_values_t = Part::ALL)]
+    parts: Vec<Part>,
+}
+
+/// A pass that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    /// The UNet: one denoising step.
+    UnetForward,
+    /// The UNet and the masked loss's gradient to the context: one training step.
+    UnetBackward,
+    /// The autoencoder's decoder.
+    VaeDecode,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::UnetForward, Self::UnetBackward, Self::VaeDecode];
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    device: String,
+    threads: usize,
+    model: String,
+    size: usize,
+    batch: usize,
+    parts: Vec<Measured>,
+}
+
+#[derive(Debug, Serialize)]
+struct Measured {
+    part: Part,
+    milliseconds: Timing,
+    /// Operations of one forward pass, in 10^9. A backward pass is not counted.
+    forward_gflop: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gflop_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
+}
+
+/// Runs before the clock starts: they fault in memory and fill the buffer pool.
+const WARM_UP: usize = 1;
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let bench = Bench::new(arguments)?;
+    let mut parts = Vec::new();
+    parts.extend(bench.unet()?);
+    parts.extend(bench.vae_decode()?);
+    let report = Report {
+        device: globals.device()?.to_string(),
+        threads: rayon::current_num_threads(),
+        model: arguments.random.clone(),
+        size: arguments.size,
+        batch: arguments.batch,
+        parts,
+    };
+    if globals.json { output::json(&report) } else { print(&report) }
+}
+
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    tokens: usize,
+    unet: UnetConfig,
+    vae: VaeConfig,
+    /// Height and width of the latent.
+    cells: usize,
+}
+
+impl<'a> Bench<'a> {
+    fn new(arguments: &'a Arguments) -> Result<Self> {
+        let preset = Preset::find(&arguments.random)?;
+        let (unet, vae) = (UnetConfig::from_json(preset.unet, preset.name)?, VaeConfig::from_json(preset.vae, preset.name)?);
+        let Arguments { size, batch, runs, .. } = *arguments;
+        if size == 0 || !size.is_multiple_of(vae.downscale()) || size > 4096 {
+            invalid_input!("--size {size}: expected a multiple of {} up to 4096", vae.downscale());
+        }
+        if batch == 0 || batch > 1024 || runs == 0 || runs > 100_000 {
+            invalid_input!("--batch {batch} --runs {runs}: expected at least 1, at most 1024 images and 100000 runs");
+        }
+        Ok(Self { arguments, tokens: preset.tokens, cells: size / vae.downscale(), unet, vae })
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.arguments.parts.contains(&part)
+    }
+
+    fn noise(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        Stream::new(0, name, &[]).normal(shape)
+    }
+
+    fn unet(&self) -> Result<Vec<Measured>> {
+        if !self.wants(Part::UnetForward) && !self.wants(Part::UnetBackward) {
+            return Ok(Vec::new());
+        }
+        let (batch, cells) = (self.arguments.batch, self.cells);
+        let unet = Unet::new(&Path::root(&FastNoise), &self.unet)?;
+        let sample = Var::constant(self.noise("sample", &[batch, cells, cells, self.unet.in_channels])?);
+        let target = self.noise("target", &[batch, cells, cells, self.unet.out_channels])?;
+        let mask = Tensor::full(1.0, &[batch, cells, cells, 1]);
+        let context = self.noise("context", &[batch, self.tokens, self.unet.cross_attention_dim.at(0)])?;
+        let timesteps = Tensor::from_i32(vec![500; batch], &[batch])?;
+        let gflop = batch as f64 * arithmetic::unet(&self.unet, cells, cells, self.tokens) / 1e9;
+        let mut measured = Vec::new();
+        if self.wants(Part::UnetForward) {
+            let context = Var::constant(context.clone());
+            measured.push(self.measure(Part::UnetForward, gflop, || unet.forward(&sample, &timesteps, &context, None).map(drop))?);
+        }
+        if self.wants(Part::UnetBackward) {
+            measured.push(self.measure(Part::UnetBackward, gflop, || {
+                let context = Var::leaf(context.clone());
+                let output = unet.forward(&sample, &timesteps, &context, None)?;
+                let gradients = ops::masked_mse(&output, &target, &mask, MaskedMean::Elements)?.backward()?;
+                gradients.get(&context).map(drop).ok_or_else(|| anyhow!("the loss does not depend on the context"))
+            })?);
+        }
+        Ok(measured)
+    }
+
+    fn vae_decode(&self) -> Result<Option<Measured>> {
+        if !self.wants(Part::VaeDecode) {
+            return Ok(None);
+        }
+        let (batch, cells) = (self.arguments.batch, self.cells);
+        let vae = AutoencoderKl::new(&Path::root(&FastNoise), &self.vae)?;
+        let latent = Var::constant(self.noise("latent", &[batch, cells, cells, self.vae.latent_channels])?);
+        let gflop = batch as f64 * arithmetic::vae_decoder(&self.vae, cells, cells) / 1e9;
+        self.measure(Part::VaeDecode, gflop, || vae.decode(&latent).map(drop)).map(Some)
+    }
+
+    fn measure(&self, part: Part, forward_gflop: f64, work: impl FnMut() -> Result<()>) -> Result<Measured> {
+        memory::reset_peak();
+        let milliseconds = measure(WARM_UP, self.arguments.runs, work)?;
+        let forward_only = part != Part::UnetBackward;
+        let gflop_per_second = forward_only.then(|| forward_gflop / milliseconds.median * 1e3);
+        Ok(Measured { part, milliseconds, forward_gflop, gflop_per_second, peak_bytes: memory::peak_bytes() })
+    }
+}
+
+fn print(report: &Report) -> Result<()> {
+    let Report { device, threads, model, size, batch, .. } = report;
+    output::line(format_args!("{model}, {size} x {size} pixels, batch {batch}, {device}, {threads} threads"))?;
+    for Measured { part, milliseconds: Timing { median, lowest, highest, runs }, gflop_per_second, peak_bytes, .. } in &report.parts {
+        let name = part.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let rate = gflop_per_second.map(|rate| format!(", {rate:.0} GFLOP/s")).unwrap_or_default();
+        let peak = peak_bytes.map(|bytes| format!(", peak {:.2} GiB", bytes as f64 / f64::from(1 << 30))).unwrap_or_default();
+        output::line(format_args!("{name:14} {median:.0} ms ({lowest:.0} to {highest:.0} in {runs} runs){rate}{peak}"))?;
+    }
+    Ok(())
+}
