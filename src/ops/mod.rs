@@ -16,6 +16,7 @@ pub(crate) mod parallel;
 pub(crate) mod reduction;
 pub mod resize;
 pub mod shape;
+pub mod softmax;
 
 pub use attention::attention;
 pub use batch_norm::{BatchNormMode, BatchStatistics, batch_norm};
@@ -30,3 +31,4 @@ pub use linear::linear;
 pub use loss::{MaskedMean, masked_mse, mean, mse, sum};
 pub use resize::{area_pool, max_pool, resize_bilinear, upsample_nearest};
 pub use shape::{concat, embedding, narrow, reshape};
+pub use softmax::{softmax, softmax_cross_entropy};

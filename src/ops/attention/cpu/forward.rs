@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{COLUMN_TILE, Head, HeadRows, Inputs, ROW_TILE, RowStatistics, head_rows, row};
+use super::{COLUMN_TILE, Head, HeadRows, Inputs, ROW_TILE, RowStatistics, head_rows};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product_on_this_thread};
+use crate::ops::softmax::cpu as row;
 
 /// The output `[batch, rows, channels]` and, `[batch, heads, rows]` in the order of tasks, what backward needs to know of each row.
 pub(in crate::ops) fn forward(inputs: &Inputs) -> (Buffer<f32>, Vec<RowStatistics>) {

@@ -1,0 +1,63 @@
+//! Softmax over the last axis, alone and under a cross-entropy.
+
+pub(in crate::ops) mod cpu;
+#[cfg(test)]
+mod tests;
+
+use crate::autograd::Var;
+use crate::device::Device;
+use crate::error::{Result, bail, ensure};
+use crate::tensor::Tensor;
+
+/// Rows of classes.
+fn classes(op: &str, x: &Tensor) -> Result<usize> {
+    let classes = x.shape().last().copied().unwrap_or(0);
+    ensure!(x.elements() > 0, "{op} needs [.., classes], found {:?}", x.shape());
+    Ok(classes)
+}
+
+/// e^x / sum of e^x over each row of the last axis.
+///
+/// # Shapes
+/// `x [.., classes]` -> as `x`.
+pub fn softmax(x: &Var) -> Result<Var> {
+    let classes = classes("softmax", x)?;
+    let output = match x.device() {
+        Device::Cpu => Tensor::from_f32_as(cpu::softmax(classes, &x.f32s()?), x.shape(), x.dtype())?,
+    };
+    let probabilities = output.clone();
+    Ok(Var::record(output, [x], move |gradient, _| {
+        let share = match gradient.device() {
+            Device::Cpu => cpu::softmax_backward(classes, &probabilities.f32s()?, &gradient.f32s()?),
+        };
+        Ok([Some(Tensor::from_f32_as(share, probabilities.shape(), probabilities.dtype())?)])
+    }))
+}
+
+/// Mean over the rows of -log softmax(x)[label].
+///
+/// # Shapes
+/// `x [.., classes]`, `labels` i32 `[..]` -> `[]`, in f32. Gradient to x only.
+pub fn softmax_cross_entropy(x: &Var, labels: &Tensor) -> Result<Var> {
+    let classes = classes("softmax_cross_entropy", x)?;
+    ensure!(
+        labels.shape() == &x.shape()[..x.rank() - 1],
+        "softmax_cross_entropy: scores {:?} need labels {:?}, found {:?}",
+        x.shape(),
+        &x.shape()[..x.rank() - 1],
+        labels.shape()
+    );
+    let found = labels.i32s()?;
+    if let Some(label) = found.iter().find(|&&label| usize::try_from(label).map_or(true, |label| label >= classes)) {
+        bail!("softmax_cross_entropy: label {label} is none of {classes} classes");
+    }
+    let (loss, gradient) = match x.device() {
+        Device::Cpu => cpu::cross_entropy(classes, &x.f32s()?, found),
+    };
+    let (shape, dtype) = (x.shape().to_vec(), x.dtype());
+    Ok(Var::record(Tensor::scalar(loss as f32), [x], move |upstream, _| {
+        let (factor, mut share) = (upstream.item()?, gradient);
+        share.iter_mut().for_each(|value| *value *= factor);
+        Ok([Some(Tensor::from_f32_as(share, &shape, dtype)?)])
+    }))
+}
