@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod blocks;
+pub mod tokenizer;
 pub mod clip;
 pub mod unet;
 pub mod vae;
