@@ -6,3 +6,5 @@ pub mod tokenizer;
 pub mod clip;
 pub mod unet;
 pub mod vae;
+pub mod resnet;
+pub mod spatial_encoder;
