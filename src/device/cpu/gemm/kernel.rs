@@ -5,43 +5,36 @@
 #![allow(unsafe_code)]
 
 /// Most rows of a tile: 14 x 2 AVX-512 accumulators leave four of the 32 registers for the operands.
-pub(super) const ROWS: usize = 14;
+pub const ROWS: usize = 14;
 /// Columns of a full tile: two AVX-512 registers.
-pub(super) const COLUMNS: usize = 32;
+pub const COLUMNS: usize = 32;
 /// Depth of a block: fixed, because it decides the order of summation.
-pub(super) const DEPTH: usize = 256;
-/// Distance of the rows of a left panel that is stored row by row; not a multiple of a page, so that rows do not compete for cache sets.
-pub(super) const ROW_STRIDE: usize = DEPTH + 16;
-/// Distance of the depth steps of a left panel that is stored step by step.
-pub(super) const STEP_STRIDE: usize = 16;
-/// Elements of a left panel in either order.
-pub(super) const LEFT_PANEL: usize = if ROWS * ROW_STRIDE > DEPTH * STEP_STRIDE { ROWS * ROW_STRIDE } else { DEPTH * STEP_STRIDE };
-
-/// The sums of one tile, row by row.
-pub(super) type Tile = [[f32; COLUMNS]; ROWS];
-
+pub const DEPTH: usize = 384;
 /// How a left panel is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LeftOrder {
-    /// Element (row, step) at `row * ROW_STRIDE + step`.
+pub enum LeftOrder {
+    /// Element (row, step) at `row * stride + step`.
     ByRow,
-    /// Element (row, step) at `step * STEP_STRIDE + row`.
+    /// Element (row, step) at `step * stride + row`.
     ByStep,
 }
 
 /// The instruction set that the product runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
+pub enum Isa {
+    /// Sixteen lanes, 32 registers.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Eight lanes, with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// What the compiler makes of plain Rust.
     Portable,
 }
 
 impl Isa {
     /// The best one that this machine has.
-    pub(super) fn detect() -> Self {
+    pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
@@ -55,51 +48,77 @@ impl Isa {
     }
 }
 
-/// One block: the left panel (`rows` used), the right panel (`depth` steps of [`COLUMNS`]).
+/// The factors of one block.
 #[derive(Clone, Copy)]
-pub(super) struct Panels<'a> {
-    pub(super) left: &'a [f32; LEFT_PANEL],
-    pub(super) order: LeftOrder,
-    pub(super) right: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) depth: usize,
+pub struct Panels<'a> {
+    /// The left panel's elements.
+    pub left: &'a [f32],
+    /// Their order.
+    pub order: LeftOrder,
+    /// Distance of the left panel's rows or steps. Rows that are a multiple of a page apart compete for the same cache sets.
+    pub stride: usize,
+    /// `depth` steps of [`COLUMNS`] elements.
+    pub right: &'a [f32],
+    /// Steps, at most [`DEPTH`].
+    pub depth: usize,
 }
 
-/// `tile[row][column] = sum over depth of left[row, step] * right[step, column]`; columns past `panels.columns` are unspecified.
-pub(super) fn multiply(isa: Isa, panels: Panels, tile: &mut Tile) {
-    assert!((1..=ROWS).contains(&panels.rows) && panels.depth <= DEPTH && panels.right.len() >= panels.depth * COLUMNS);
+/// Where the sums of a tile go.
+pub struct Target<'a, 'r> {
+    /// At most [`ROWS`] rows.
+    pub rows: &'a mut [&'r mut [f32]],
+    /// The first element of each row.
+    pub offset: usize,
+    /// Elements of each row, at most [`COLUMNS`].
+    pub columns: usize,
+    /// Factor of the sums.
+    pub scale: f32,
+    /// Whether they are added to what is there.
+    pub add: bool,
+}
+
+/// `target[row][column] (+)= scale * sum over depth of left[row, step] * right[step, column]`.
+///
+/// Panics when a panel or a row is too short, or there are too many rows, columns or steps.
+pub fn multiply(isa: Isa, panels: Panels, target: Target) {
+    let Panels { order, stride, depth, .. } = panels;
+    let rows = target.rows.len();
+    assert!((1..=ROWS).contains(&rows) && (1..=COLUMNS).contains(&target.columns));
+    let (lanes, run) = if order == LeftOrder::ByRow { (rows, depth) } else { (depth, rows) };
+    assert!(depth == 0 || (lanes - 1) * stride + run <= panels.left.len());
+    assert!(panels.depth <= DEPTH && panels.right.len() >= panels.depth * COLUMNS);
+    assert!(target.rows.iter().all(|row| target.offset + target.columns <= row.len()));
     match isa {
         // SAFETY: `Isa::detect` is the only source of these values and found the features.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { x86::avx512(panels, tile) },
+        Isa::Avx512 => unsafe { x86::avx512(panels, target) },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::avx2(panels, tile) },
-        Isa::Portable => portable(panels, tile),
+        Isa::Avx2 => unsafe { x86::avx2(panels, target) },
+        Isa::Portable => portable(panels, target),
     }
 }
 
 /// The same in plain Rust, in pieces of 4 x 16 that fit sixteen 256-bit registers (or 32 of 128 bits).
 #[inline(always)]
-fn portable(panels: Panels, tile: &mut Tile) {
+fn portable(panels: Panels, mut target: Target) {
     const PIECE: usize = 4;
-    for first in (0..panels.rows).step_by(PIECE) {
-        for column in (0..panels.columns).step_by(16) {
-            match (panels.rows - first).min(PIECE) {
-                1 => piece::<1>(panels, first, column, tile),
-                2 => piece::<2>(panels, first, column, tile),
-                3 => piece::<3>(panels, first, column, tile),
-                _ => piece::<4>(panels, first, column, tile),
+    for first in (0..target.rows.len()).step_by(PIECE) {
+        for column in (0..target.columns).step_by(16) {
+            match (target.rows.len() - first).min(PIECE) {
+                1 => piece::<1>(panels, first, column, &mut target),
+                2 => piece::<2>(panels, first, column, &mut target),
+                3 => piece::<3>(panels, first, column, &mut target),
+                _ => piece::<4>(panels, first, column, &mut target),
             }
         }
     }
 }
 
 #[inline(always)]
-fn piece<const PIECE: usize>(panels: Panels, first: usize, column: usize, tile: &mut Tile) {
+fn piece<const PIECE: usize>(panels: Panels, first: usize, column: usize, target: &mut Target) {
     let (row_stride, step_stride) = match panels.order {
-        LeftOrder::ByRow => (ROW_STRIDE, 1),
-        LeftOrder::ByStep => (1, STEP_STRIDE),
+        LeftOrder::ByRow => (panels.stride, 1),
+        LeftOrder::ByStep => (1, panels.stride),
     };
     let mut sums = [[0.0_f32; 16]; PIECE];
     for (step, right) in panels.right.chunks_exact(COLUMNS).take(panels.depth).enumerate() {
@@ -111,8 +130,11 @@ fn piece<const PIECE: usize>(panels: Panels, first: usize, column: usize, tile: 
             }
         }
     }
-    for (row, sums) in tile[first..].iter_mut().zip(&sums) {
-        row[column..column + 16].copy_from_slice(sums);
+    let (start, end) = (target.offset + column, target.offset + target.columns.min(column + 16));
+    for (row, sums) in target.rows[first..].iter_mut().zip(&sums) {
+        for (out, &sum) in row[start..end].iter_mut().zip(sums) {
+            *out = if target.add { multiply_add(target.scale, sum, *out) } else { target.scale * sum };
+        }
     }
 }
 
@@ -124,57 +146,77 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{
+        __m512, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
+        _mm512_set1_ps, _mm512_setzero_ps,
+    };
 
-    use super::{COLUMNS, LeftOrder, Panels, ROW_STRIDE, STEP_STRIDE, Tile, portable};
+    use super::{COLUMNS, LeftOrder, Panels, Target, portable};
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn avx2(panels: Panels, tile: &mut Tile) {
-        portable(panels, tile);
+    pub(super) fn avx2(panels: Panels, target: Target) {
+        portable(panels, target);
     }
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn avx512(panels: Panels, tile: &mut Tile) {
+    pub(super) fn avx512(panels: Panels, target: Target) {
         macro_rules! by_rows {
-            ($vectors:literal, $row:expr, $step:expr, $($rows:literal)*) => {
-                match panels.rows {
-                    $($rows => block::<$rows, $vectors, $row, $step>(panels, tile),)*
+            ($vectors:literal, $by_row:literal, $($rows:literal)*) => {
+                match target.rows.len() {
+                    $($rows => block::<$rows, $vectors, $by_row>(panels, target),)*
                     rows => unreachable!("a tile of {rows} rows"),
                 }
             };
         }
-        match (panels.order, panels.columns > 16) {
-            (LeftOrder::ByRow, true) => by_rows!(2, ROW_STRIDE, 1, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (LeftOrder::ByRow, false) => by_rows!(1, ROW_STRIDE, 1, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (LeftOrder::ByStep, true) => by_rows!(2, 1, STEP_STRIDE, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (LeftOrder::ByStep, false) => by_rows!(1, 1, STEP_STRIDE, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        match (panels.order, target.columns > 16) {
+            (LeftOrder::ByRow, true) => by_rows!(2, true, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (LeftOrder::ByRow, false) => by_rows!(1, true, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (LeftOrder::ByStep, true) => by_rows!(2, false, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (LeftOrder::ByStep, false) => by_rows!(1, false, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
         }
     }
 
     #[target_feature(enable = "avx512f")]
-    fn block<const ROWS: usize, const VECTORS: usize, const ROW: usize, const STEP: usize>(panels: Panels, tile: &mut Tile) {
+    fn block<const ROWS: usize, const VECTORS: usize, const BY_ROW: bool>(panels: Panels, target: Target) {
+        let (row_stride, step_stride) = if BY_ROW { (panels.stride, 1) } else { (1, panels.stride) };
         let mut sums: [[__m512; VECTORS]; ROWS] = [[_mm512_setzero_ps(); VECTORS]; ROWS];
+        if target.add {
+            for row in target.rows.iter() {
+                // The line that holds the last element too: rows need not start at a line.
+                for at in [target.offset, target.offset + target.columns - 1] {
+                    // SAFETY: `multiply` checked that the columns lie within every row, and a prefetch reads nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().add(at).cast()) };
+                }
+            }
+        }
         let mut left = panels.left.as_ptr();
         let mut right = panels.right.as_ptr();
         for _ in 0..panels.depth {
-            // SAFETY: `multiply` checked that the right panel has `depth` steps of COLUMNS = 2 x 16 elements and that `rows` and `depth` are in
-            // range, so that every (row, step) lies inside the left panel's LEFT_PANEL elements in either order.
+            // SAFETY: `multiply` checked that the right panel has `depth` steps of COLUMNS = 2 x 16 elements and that every (row, step) lies
+            // inside the left panel, in the order and with the stride given.
             unsafe {
                 let columns: [__m512; VECTORS] = std::array::from_fn(|vector| _mm512_loadu_ps(right.add(16 * vector)));
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let value = _mm512_set1_ps(*left.add(row * ROW));
+                    let value = _mm512_set1_ps(*left.add(row * row_stride));
                     for (sum, &column) in sums.iter_mut().zip(&columns) {
                         *sum = _mm512_fmadd_ps(value, column, *sum);
                     }
                 }
-                left = left.add(STEP);
+                left = left.wrapping_add(step_stride);
                 right = right.add(COLUMNS);
             }
         }
-        for (row, sums) in tile.iter_mut().zip(&sums) {
-            for (part, &sum) in row.chunks_exact_mut(16).zip(sums) {
-                // SAFETY: `part` has 16 elements.
-                unsafe { _mm512_storeu_ps(part.as_mut_ptr(), sum) };
+        let scale = _mm512_set1_ps(target.scale);
+        let mask = ((1_u64 << target.columns) - 1) as u32;
+        for (row, sums) in target.rows.iter_mut().zip(&sums) {
+            for (vector, &sum) in sums.iter().enumerate() {
+                let mask = (mask >> (16 * vector)) as u16;
+                // SAFETY: the mask keeps to the `columns` elements from `offset` on, which `multiply` checked to lie within every row.
+                unsafe {
+                    let to = row.as_mut_ptr().add(target.offset + 16 * vector);
+                    let value = if target.add { _mm512_fmadd_ps(scale, sum, _mm512_maskz_loadu_ps(mask, to)) } else { _mm512_mul_ps(scale, sum) };
+                    _mm512_mask_storeu_ps(to, mask, value);
+                }
             }
         }
     }

@@ -4,11 +4,12 @@
 //!   rayon tasks.
 //! * [`gemm_parallel`]: one product on all threads.
 //! * [`product`]: factors that are not matrices in memory (convolutions), an [`Operand`] each, and any set of output rows.
+//! * [`kernel`]: one register tile, for algorithms that keep their factors packed themselves.
 //!
 //! An output element depends on its own row and column only: the depth is summed in blocks of fixed length, each in increasing order. So results
 //! are the same bits for any number of threads and any number of other rows and columns.
 
-mod kernel;
+pub mod kernel;
 mod operand;
 mod output;
 mod product;

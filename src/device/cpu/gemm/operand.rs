@@ -1,7 +1,14 @@
 //! Where the factors of a product come from: anything that can copy runs of its elements. A convolution's input is one, without ever existing as a
 //! matrix.
 
-use super::kernel::{COLUMNS, DEPTH, LEFT_PANEL, LeftOrder, ROW_STRIDE, STEP_STRIDE};
+use super::kernel::{COLUMNS, DEPTH, LeftOrder, ROWS};
+
+/// Distance of the rows of a left panel that is packed row by row: an odd number of cache lines.
+const ROW_STRIDE: usize = DEPTH + 16;
+/// Distance of the depth steps of a left panel that is packed step by step.
+const STEP_STRIDE: usize = 16;
+/// Elements of a left panel in either order.
+pub(super) const LEFT_PANEL: usize = if ROWS * ROW_STRIDE > DEPTH * STEP_STRIDE { ROWS * ROW_STRIDE } else { DEPTH * STEP_STRIDE };
 
 /// A factor of a product, seen as lanes (rows of the left factor, columns of the right one) by depth.
 pub trait Operand: Sync {
@@ -56,21 +63,26 @@ impl Operand for AcrossDepth<'_> {
     }
 }
 
-/// Packs `rows` lanes from `lane` on and `depth` steps from `step` on as a left panel.
-pub(super) fn pack_left<O: Operand>(operand: &O, lane: usize, rows: usize, step: usize, depth: usize, panel: &mut [f32; LEFT_PANEL]) -> LeftOrder {
-    if depth == 0 {
-        return LeftOrder::ByRow;
-    }
+/// Packs `rows` lanes from `lane` on and `depth` steps from `step` on as a left panel; returns its order and stride.
+pub(super) fn pack_left<O: Operand>(
+    operand: &O,
+    lane: usize,
+    rows: usize,
+    step: usize,
+    depth: usize,
+    panel: &mut [f32; LEFT_PANEL],
+) -> (LeftOrder, usize) {
     if O::ALONG_DEPTH {
-        for (row, run) in panel.chunks_exact_mut(ROW_STRIDE).take(rows).enumerate() {
+        let used = if depth == 0 { 0 } else { rows };
+        for (row, run) in panel.chunks_exact_mut(ROW_STRIDE).take(used).enumerate() {
             operand.copy(lane + row, step, &mut run[..depth]);
         }
-        LeftOrder::ByRow
+        (LeftOrder::ByRow, ROW_STRIDE)
     } else {
         for (index, run) in panel.chunks_exact_mut(STEP_STRIDE).take(depth).enumerate() {
             operand.copy(step + index, lane, &mut run[..rows]);
         }
-        LeftOrder::ByStep
+        (LeftOrder::ByStep, STEP_STRIDE)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What happens to a sum on its way to memory.
 
-use super::kernel::{COLUMNS, Tile};
+use std::ops::Range;
 
 /// What is done with each product before it is stored: `out = scale * product (+ out) + bias + group + residual`.
 #[derive(Clone, Copy, Debug)]
@@ -23,53 +23,21 @@ impl Default for Finish<'_> {
     }
 }
 
-/// Which part of the output a tile is, and which part of the depth it has summed.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    /// Index of the tile's first row in the whole output.
-    pub(super) row: usize,
-    /// Index of the tile's first column in the whole output.
-    pub(super) column: usize,
-    /// Columns of the whole output.
-    pub(super) width: usize,
-    pub(super) first_block: bool,
-    pub(super) last_block: bool,
-}
-
 impl Finish<'_> {
-    /// Stores a tile in `rows`, from element `offset` of each on.
-    pub(super) fn store(&self, tile: &Tile, rows: &mut [&mut [f32]], offset: usize, columns: usize, place: Place) {
-        let add = self.accumulate || !place.first_block;
-        for (index, (row, sums)) in rows.iter_mut().zip(tile).enumerate() {
-            if let Some(row) = row[offset..].first_chunk_mut::<COLUMNS>().filter(|_| columns == COLUMNS) {
-                self.store_row(&sums[..], &mut row[..], place.row + index, add, place);
-            } else {
-                self.store_row(&sums[..columns], &mut row[offset..offset + columns], place.row + index, add, place);
+    /// Adds what comes behind the product to elements `columns` of `rows`. `place` is the index of element (0, 0) of the rows in the whole output,
+    /// which has `width` columns.
+    pub(super) fn add_terms(&self, rows: &mut [&mut [f32]], columns: Range<usize>, place: [usize; 2], width: usize) {
+        let column = place[1] + columns.start;
+        for (index, row) in rows.iter_mut().enumerate() {
+            let row_index = place[0] + index;
+            let terms = [
+                self.bias.map(|terms| &terms[column..]),
+                self.per_group.map(|(terms, group)| &terms[row_index / group * width + column..]),
+                self.residual.map(|terms| &terms[row_index * width + column..]),
+            ];
+            for terms in terms.into_iter().flatten() {
+                row[columns.clone()].iter_mut().zip(terms).for_each(|(out, term)| *out += term);
             }
-        }
-    }
-
-    #[inline(always)]
-    fn store_row(&self, sums: &[f32], output: &mut [f32], row: usize, add: bool, place: Place) {
-        if add {
-            output.iter_mut().zip(sums).for_each(|(out, sum)| *out += self.scale * sum);
-        } else {
-            output.iter_mut().zip(sums).for_each(|(out, sum)| *out = self.scale * sum);
-        }
-        if !place.last_block {
-            return;
-        }
-        let mut plus = |terms: &[f32], start: usize| {
-            output.iter_mut().zip(&terms[start..]).for_each(|(out, term)| *out += term);
-        };
-        if let Some(bias) = self.bias {
-            plus(bias, place.column);
-        }
-        if let Some((terms, group)) = self.per_group {
-            plus(terms, row / group * place.width + place.column);
-        }
-        if let Some(residual) = self.residual {
-            plus(residual, row * place.width + place.column);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernel::{self, COLUMNS, DEPTH, Isa, LEFT_PANEL, Panels, ROWS};
-use super::operand::{Operand, pack_left, pack_right};
-use super::output::{Finish, Place};
+use super::kernel::{self, COLUMNS, DEPTH, Isa, Panels, ROWS, Target};
+use super::operand::{LEFT_PANEL, Operand, pack_left, pack_right};
+use super::output::Finish;
 
 /// Most columns that are packed at once: 256 x 384 elements take 384 KiB of the second-level cache.
 const MOST_COLUMNS: usize = 384;
@@ -104,19 +104,19 @@ impl<A: Operand, B: Operand> Part<'_, '_, A, B> {
     /// Adds one block of the depth to all rows.
     fn block(&self, isa: Isa, step: usize, depth: usize, packed: &[f32], rows: &mut [&mut [f32]], columns: Range<usize>) {
         let mut left = [0.0; LEFT_PANEL];
-        let mut tile = [[0.0; COLUMNS]; ROWS];
+        let add = self.finish.accumulate || step > 0;
         // Equal groups: 16 rows are 8 + 8, not 14 + 2.
         let group = rows.len().div_ceil(rows.len().div_ceil(ROWS));
         for (index, rows) in rows.chunks_mut(group).enumerate() {
             let row = self.row + index * group;
-            let order = pack_left(self.left, row, rows.len(), step, depth, &mut left);
-            for (index, column) in columns.clone().step_by(COLUMNS).enumerate() {
-                let used = COLUMNS.min(columns.end - column);
+            let (order, stride) = pack_left(self.left, row, rows.len(), step, depth, &mut left);
+            for (index, offset) in columns.clone().step_by(COLUMNS).enumerate() {
                 let right = &packed[index * depth * COLUMNS..(index + 1) * depth * COLUMNS];
-                kernel::multiply(isa, Panels { left: &left, order, right, rows: rows.len(), columns: used, depth }, &mut tile);
-                let place =
-                    Place { row, column: self.column + column, width: self.width, first_block: step == 0, last_block: step + depth == self.depth };
-                self.finish.store(&tile, rows, column, used, place);
+                let target = Target { rows, offset, columns: COLUMNS.min(columns.end - offset), scale: self.finish.scale, add };
+                kernel::multiply(isa, Panels { left: &left, order, stride, right, depth }, target);
+            }
+            if step + depth == self.depth {
+                self.finish.add_terms(rows, columns.clone(), [row, self.column], self.width);
             }
         }
     }
