@@ -1,6 +1,7 @@
 //! Host memory: typed buffers that are recycled, because fresh pages from the system cost as much as a pass over the data.
 
 pub mod gemm;
+pub mod lanes;
 pub mod reduce;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Implicit products: the windows are read from the image while the factors are packed.
 
 use super::patches::{FlippedWeight, Patches};
+use super::winograd::{self, Convolution, WeightView};
 use super::{Added, Geometry};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product};
@@ -22,6 +23,20 @@ pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, added: A
     let window = geometry.window();
     let right = AlongDepth { data: &weights, lane_stride: window, depth_stride: 1 };
     let mut output = Buffer::scratch(geometry.output_shape().iter().product());
+    if winograd::suits(geometry) {
+        let convolution = Convolution {
+            image: &image,
+            batch: geometry.batch,
+            size: geometry.size,
+            channels: geometry.inputs,
+            before: geometry.before,
+            weight: WeightView::forward(&weights, geometry.inputs),
+            output_size: geometry.output_size,
+            outputs: geometry.outputs,
+        };
+        convolution.run(&mut output, &finish);
+        return Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype());
+    }
     let mut rows = rows_of(&mut output, geometry.outputs);
     if geometry.is_pointwise() {
         product(&AlongDepth { data: &image, lane_stride: window, depth_stride: 1 }, &right, window, &mut rows, &finish);
@@ -91,6 +106,20 @@ fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32]) 
 fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
     let &Geometry { stride, size, kernel, before, inputs, outputs, .. } = geometry;
     let mut share = Buffer::scratch(geometry.batch * size[0] * size[1] * inputs);
+    if winograd::suits(geometry) {
+        let convolution = Convolution {
+            image: output_gradient,
+            batch: geometry.batch,
+            size: geometry.output_size,
+            channels: outputs,
+            before: before.map(|zeros| 2 - zeros),
+            weight: WeightView::input_gradient(weights, inputs),
+            output_size: size,
+            outputs: inputs,
+        };
+        convolution.run(&mut share, &Finish::default());
+        return share;
+    }
     let mut residues: Vec<Vec<&mut [f32]>> = (0..stride * stride).map(|_| Vec::new()).collect();
     for (cell, row) in share.chunks_mut(inputs.max(1)).enumerate() {
         let (x, y) = (cell % size[1], cell / size[1] % size[0]);

@@ -3,6 +3,7 @@
 mod cpu;
 mod geometry;
 mod patches;
+mod winograd;
 #[cfg(test)]
 mod tests;
 

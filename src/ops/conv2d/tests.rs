@@ -66,6 +66,34 @@ fn values() {
     }
 }
 
+/// Images large enough for Winograd's algorithm, with ragged tiles, channels and paddings.
+#[test]
+fn values_of_large_images() {
+    for (size, channels, outputs, padding) in
+        [([8, 8], 16, 16, [1; 4]), ([11, 14], 20, 33, [1; 4]), ([12, 9], 150, 40, [0, 2, 2, 1]), ([16, 64], 33, 17, [2, 0, 1, 1])]
+    {
+        let options = Conv2dOptions { stride: 1, padding };
+        let x = random("x", &[3, size[0], size[1], channels]);
+        let weight = random("w", &[outputs, 3, 3, channels]);
+        let expected = naive(&x, &weight, options);
+        let residual = random("r", expected.shape());
+        let sum: Vec<f32> = expected.to_f32_vec().unwrap().iter().zip(residual.to_f32_vec().unwrap()).map(|(a, b)| a + b).collect();
+        let residual = constant(&residual);
+        let epilogue = Epilogue { residual: Some(&residual), ..Epilogue::default() };
+        let found = conv2d(&constant(&x), &constant(&weight), None, options, epilogue).unwrap();
+        assert_close(&found, &Tensor::from_f32(sum, expected.shape()).unwrap(), 2e-6);
+        // The input's gradient is the adjoint: <conv(x), g> = <x, gradient of g>.
+        let leaf = Var::leaf(x.clone());
+        let output = conv2d(&leaf, &constant(&weight), None, options, Epilogue::default()).unwrap();
+        let gradients = output.backward_from(expected.clone()).unwrap();
+        let dot = |a: &Tensor, b: &Tensor| -> f64 {
+            a.to_f32_vec().unwrap().iter().zip(b.to_f32_vec().unwrap()).map(|(&a, b)| f64::from(a) * f64::from(b)).sum()
+        };
+        let (forward, backward) = (dot(&output, &expected), dot(&x, gradients.get(&leaf).unwrap()));
+        assert!((forward - backward).abs() < 1e-6 * forward.abs(), "{forward} {backward}");
+    }
+}
+
 #[test]
 fn everything_behind_it_is_added() {
     let (x, weight) = (random("x", &[2, 5, 4, 3]), random("w", &[6, 3, 3, 3]));

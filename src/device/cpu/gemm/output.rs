@@ -26,7 +26,7 @@ impl Default for Finish<'_> {
 impl Finish<'_> {
     /// Adds what comes behind the product to elements `columns` of `rows`. `place` is the index of element (0, 0) of the rows in the whole output,
     /// which has `width` columns.
-    pub(super) fn add_terms(&self, rows: &mut [&mut [f32]], columns: Range<usize>, place: [usize; 2], width: usize) {
+    pub fn add_terms(&self, rows: &mut [&mut [f32]], columns: Range<usize>, place: [usize; 2], width: usize) {
         let column = place[1] + columns.start;
         for (index, row) in rows.iter_mut().enumerate() {
             let row_index = place[0] + index;

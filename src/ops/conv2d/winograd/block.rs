@@ -1,0 +1,189 @@
+//! One block of tiles: input points, products, outputs.
+
+use std::array::from_fn;
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::transform::{both_axes, input, output, store_points};
+use super::{Convolution, POINTS, TILE};
+use crate::device::cpu::gemm::Finish;
+use crate::device::cpu::gemm::kernel::{self, COLUMNS, Isa, LeftOrder, Panels, ROWS, Target};
+use crate::device::cpu::lanes::{LANES, Lanes};
+
+/// Most channels whose weight points are held at a time: 36 x 128 x 32 elements are 576 KiB of the second-level cache.
+const MOST_CHANNELS: usize = 128;
+const PLANES: usize = POINTS * POINTS;
+/// Elements of a cache line.
+const LINE: usize = 16;
+/// What planes are lengthened by, so that the same element of all planes does not fall into the same cache set.
+const SKEW: usize = 16;
+
+thread_local! {
+    /// The input's points of a block, the weight's points and the sums of one panel, kept from call to call.
+    static SCRATCH: [RefCell<Vec<f32>>; 3] = const { [const { RefCell::new(Vec::new()) }; 3] };
+}
+
+/// A buffer of this thread, at least `length` long.
+fn with_scratch<R>(index: usize, length: usize, run: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken out while in use: a thread that waits inside may be given another block to work on.
+    let mut buffer = SCRATCH.with(|scratch| scratch[index].take());
+    buffer.resize(buffer.len().max(length), 0.0);
+    let result = run(&mut buffer[..length]);
+    SCRATCH.with(|scratch| *scratch[index].borrow_mut() = buffer);
+    result
+}
+
+/// How the input's points of a block lie in memory: groups of up to [`ROWS`] tiles, in each 36 planes of `rows` x `stride`.
+#[derive(Clone, Copy)]
+struct Layout {
+    tiles: usize,
+    /// Tiles of a group; the last may have fewer.
+    rows: usize,
+    /// Distance of tiles: an odd number of cache lines.
+    stride: usize,
+    plane: usize,
+}
+
+impl Layout {
+    fn new(tiles: usize, channels: usize) -> Self {
+        let rows = tiles.div_ceil(tiles.div_ceil(ROWS));
+        let stride = (channels.div_ceil(LINE) | 1) * LINE;
+        Self { tiles, rows, stride, plane: rows * stride + SKEW }
+    }
+
+    fn groups(&self) -> usize {
+        self.tiles.div_ceil(self.rows)
+    }
+
+    fn tiles_of(&self, group: usize) -> Range<usize> {
+        group * self.rows..self.tiles.min((group + 1) * self.rows)
+    }
+}
+
+impl Convolution<'_> {
+    /// Computes rows of tiles (counted over the whole batch); `pixels` is exactly their part of the output.
+    pub(super) fn block(&self, tile_rows: Range<usize>, pixels: &mut [f32], finish: &Finish, parallel: bool) {
+        let first_tile = tile_rows.start * self.tiles_across();
+        let layout = Layout::new(tile_rows.len() * self.tiles_across(), self.channels);
+        let group_length = PLANES * layout.plane;
+        let mut panels: Vec<Vec<&mut [f32]>> = (0..self.outputs.div_ceil(COLUMNS)).map(|_| Vec::with_capacity(pixels.len() / self.outputs)).collect();
+        for pixel in pixels.chunks_mut(self.outputs) {
+            panels.iter_mut().zip(pixel.chunks_mut(COLUMNS)).for_each(|(panel, part)| panel.push(part));
+        }
+        with_scratch(0, layout.groups() * group_length, |points| {
+            let zeros = vec![0.0; self.channels];
+            let fill = |(group, points): (usize, &mut [f32])| self.input_points(&layout, group, first_tile, &zeros, points);
+            let panel = |points: &[f32], (index, mut rows): (usize, Vec<&mut [f32]>)| {
+                self.panel(&layout, points, index * COLUMNS, tile_rows.start, &mut rows, finish);
+            };
+            if parallel {
+                points.par_chunks_mut(group_length).enumerate().for_each(fill);
+                panels.into_par_iter().with_max_len(1).enumerate().for_each(|item| panel(points, item));
+            } else {
+                points.chunks_mut(group_length).enumerate().for_each(fill);
+                panels.into_iter().enumerate().for_each(|item| panel(points, item));
+            }
+        });
+    }
+
+    /// The points of one group of tiles.
+    fn input_points(&self, layout: &Layout, group: usize, first_tile: usize, zeros: &[f32], points: &mut [f32]) {
+        for (row, tile) in layout.tiles_of(group).enumerate() {
+            let pixels = self.pixels_of(first_tile + tile, zeros);
+            for channel in (0..self.channels).step_by(LANES) {
+                let mut square = [[Lanes::splat(0.0); POINTS]; POINTS];
+                for (values, pixels) in square.iter_mut().zip(&pixels) {
+                    for (value, pixel) in values.iter_mut().zip(pixels) {
+                        *value = Lanes::load(&pixel[channel..]);
+                    }
+                }
+                store_points(both_axes(square, input), points, layout.plane, row * layout.stride + channel);
+            }
+        }
+    }
+
+    /// The channels of a tile's 6 x 6 input pixels, `zeros` outside the image.
+    fn pixels_of<'p>(&'p self, tile: usize, zeros: &'p [f32]) -> [[&'p [f32]; POINTS]; POINTS] {
+        let (row, column) = (tile / self.tiles_across(), tile % self.tiles_across());
+        let (image, row) = (row / self.tile_rows(), row % self.tile_rows());
+        let inside = |tile: usize, offset: usize, axis: usize| {
+            (tile * TILE + offset).checked_sub(self.before[axis]).filter(|&position| position < self.size[axis])
+        };
+        from_fn(|y| {
+            from_fn(|x| match (inside(row, y, 0), inside(column, x, 1)) {
+                (Some(y), Some(x)) => {
+                    let pixel = ((image * self.size[0] + y) * self.size[1] + x) * self.channels;
+                    &self.image[pixel..pixel + self.channels]
+                }
+                _ => zeros,
+            })
+        })
+    }
+
+    /// Products and outputs of up to [`COLUMNS`] output channels from `first_output` on: `rows` are their parts of the block's pixels.
+    fn panel(&self, layout: &Layout, points: &[f32], first_output: usize, first_tile_row: usize, rows: &mut [&mut [f32]], finish: &Finish) {
+        let used = COLUMNS.min(self.outputs - first_output);
+        let chunk = self.channels.div_ceil(self.channels.div_ceil(MOST_CHANNELS));
+        let weight_plane = chunk * COLUMNS + SKEW;
+        let sum_plane = layout.tiles * COLUMNS + SKEW;
+        with_scratch(1, PLANES * weight_plane, |weights| {
+            with_scratch(2, PLANES * sum_plane, |sums| {
+                for channel in (0..self.channels).step_by(chunk) {
+                    let channels = chunk.min(self.channels - channel);
+                    self.weight.transform(channel, channels, first_output, used, weights, weight_plane);
+                    for (plane, sums) in sums.chunks_mut(sum_plane).enumerate() {
+                        let right = &weights[plane * weight_plane..][..channels * COLUMNS];
+                        multiply(layout, points, plane, channel..channel + channels, right, sums);
+                    }
+                }
+                self.outputs_of(layout, sums, sum_plane, first_tile_row, rows);
+            });
+        });
+        let first_pixel = self.first_pixel(first_tile_row);
+        finish.add_terms(rows, 0..used, [first_pixel, first_output], self.outputs);
+    }
+
+    /// Turns the sums of all tiles into pixels.
+    fn outputs_of(&self, layout: &Layout, sums: &[f32], plane: usize, first_tile_row: usize, rows: &mut [&mut [f32]]) {
+        let first_pixel = self.first_pixel(first_tile_row);
+        for tile in 0..layout.tiles {
+            let (tile_row, column) = (first_tile_row + tile / self.tiles_across(), tile % self.tiles_across());
+            let corner = self.first_pixel(tile_row) - first_pixel + column * TILE;
+            let height = TILE.min(self.output_size[0] - tile_row % self.tile_rows() * TILE);
+            let width = TILE.min(self.output_size[1] - column * TILE);
+            let used = rows[corner].len();
+            for part in (0..used).step_by(LANES) {
+                let at = tile * COLUMNS + part;
+                let mut square = [[Lanes::splat(0.0); POINTS]; POINTS];
+                for (i, values) in square.iter_mut().enumerate() {
+                    for (j, value) in values.iter_mut().enumerate() {
+                        *value = Lanes::load(&sums[(i * POINTS + j) * plane + at..][..LANES]);
+                    }
+                }
+                for (y, values) in both_axes(square, output).into_iter().enumerate().take(height) {
+                    let pixels = &mut rows[corner + y * self.output_size[1]..][..width];
+                    for (pixel, value) in pixels.iter_mut().zip(values) {
+                        let end = used.min(part + LANES);
+                        value.store(&mut pixel[part..end]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of some channels at one point to the sums of all tiles.
+fn multiply(layout: &Layout, points: &[f32], plane: usize, channels: Range<usize>, right: &[f32], sums: &mut [f32]) {
+    let isa = Isa::detect();
+    for (group, points) in points.chunks(PLANES * layout.plane).enumerate() {
+        let tiles = layout.tiles_of(group);
+        let mut pieces = sums[tiles.start * COLUMNS..tiles.end * COLUMNS].chunks_mut(COLUMNS);
+        let mut rows: [&mut [f32]; ROWS] = from_fn(|_| pieces.next().unwrap_or_default());
+        let left = &points[plane * layout.plane + channels.start..(plane + 1) * layout.plane];
+        let panels = Panels { left, order: LeftOrder::ByRow, stride: layout.stride, right, depth: channels.len() };
+        let target = Target { rows: &mut rows[..tiles.len()], offset: 0, columns: COLUMNS, scale: 1.0, add: channels.start > 0 };
+        kernel::multiply(isa, panels, target);
+    }
+}

@@ -1,0 +1,103 @@
+//! 3 x 3 windows of stride 1 by Winograd's F(4 x 4, 3 x 3): 36 multiplications for 16 outputs instead of 144 (Lavin and Gray, "Fast algorithms for
+//! convolutional neural networks", 2016).
+//!
+//! A tile of 6 x 6 inputs becomes 36 points, each point one matrix product [tiles, in] · [in, out], and 36 sums become 4 x 4 outputs. All of it
+//! happens in blocks that stay in the caches: the input's points of one block of tiles, then for 32 output channels at a time the weight's points
+//! of some input channels. Relative error against f64 for normal data: 5e-7 at 32 channels, 6e-7 at 320, 9e-7 at 1280 (the direct sum: 4e-7).
+
+mod block;
+mod transform;
+mod weights;
+
+use rayon::prelude::*;
+
+use super::geometry::Geometry;
+use crate::device::cpu::gemm::Finish;
+pub(super) use weights::WeightView;
+
+/// Outputs of a tile along each axis.
+const TILE: usize = 4;
+/// Inputs of a tile, and points, along each axis.
+const POINTS: usize = 6;
+
+/// A convolution of stride 1 with a 3 x 3 window: the forward pass or, with the window turned around, the gradient of its input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Convolution<'a> {
+    /// `[batch, height, width, channels]`
+    pub(super) image: &'a [f32],
+    pub(super) batch: usize,
+    /// Height and width of the image.
+    pub(super) size: [usize; 2],
+    pub(super) channels: usize,
+    /// Zeros above and to the left of the image.
+    pub(super) before: [usize; 2],
+    pub(super) weight: WeightView<'a>,
+    /// Height and width of the output.
+    pub(super) output_size: [usize; 2],
+    pub(super) outputs: usize,
+}
+
+/// Whether Winograd's algorithm is the faster one. Decided from the sizes of one image, never from the batch or the threads.
+pub(super) fn suits(geometry: &Geometry) -> bool {
+    let [height, width] = geometry.output_size;
+    let computed = height.next_multiple_of(TILE) * width.next_multiple_of(TILE);
+    geometry.kernel == [3, 3]
+        && geometry.stride == 1
+        && geometry.before.iter().all(|&zeros| zeros <= 2)
+        && geometry.inputs.min(geometry.outputs) >= 16
+        && height * width >= 64
+        && 2 * computed <= 3 * height * width
+}
+
+impl Convolution<'_> {
+    fn tiles_across(&self) -> usize {
+        self.output_size[1].div_ceil(TILE)
+    }
+
+    /// Rows of tiles in one image.
+    fn tile_rows(&self) -> usize {
+        self.output_size[0].div_ceil(TILE)
+    }
+
+    /// The first output pixel of a row of tiles, counted over the whole batch.
+    fn first_pixel(&self, tile_row: usize) -> usize {
+        let (image, row) = (tile_row / self.tile_rows(), tile_row % self.tile_rows());
+        (image * self.output_size[0] + row * TILE) * self.output_size[1]
+    }
+
+    /// Writes the whole output `[batch, out height, out width, outputs]`.
+    pub(super) fn run(&self, output: &mut [f32], finish: &Finish) {
+        let total = self.batch * self.tile_rows();
+        if output.is_empty() {
+            return;
+        }
+        let threads = rayon::current_num_threads();
+        let most = (self.tiles_of_a_block() / self.tiles_across()).max(1);
+        // Blocks of equal size, at least two for each thread where that leaves them large enough to be worth the weight's transform.
+        let count = total.div_ceil(most).max((2 * threads).min(total * self.tiles_across() / SMALL_BLOCK)).max(1);
+        let rows = total.div_ceil(count);
+        let mut blocks = Vec::with_capacity(count);
+        let mut rest = output;
+        for first in (0..total).step_by(rows) {
+            let end = total.min(first + rows);
+            let pixels = self.first_pixel(end) - self.first_pixel(first);
+            let (head, tail) = rest.split_at_mut(pixels * self.outputs);
+            blocks.push((first..end, head));
+            rest = tail;
+        }
+        if blocks.len() >= threads {
+            blocks.into_par_iter().with_max_len(1).for_each(|(rows, pixels)| self.block(rows, pixels, finish, false));
+        } else {
+            blocks.into_iter().for_each(|(rows, pixels)| self.block(rows, pixels, finish, true));
+        }
+    }
+
+    /// How many tiles make a block: enough to be worth the weight's transform, few enough for their points to stay in the caches.
+    fn tiles_of_a_block(&self) -> usize {
+        const POINTS_OF_A_BLOCK: usize = 384 << 10;
+        (POINTS_OF_A_BLOCK / (POINTS * POINTS * (self.channels + 32))).clamp(64, 128)
+    }
+}
+
+/// Tiles below which the weight's transform would outweigh the products.
+const SMALL_BLOCK: usize = 48;
