@@ -3,6 +3,7 @@
 //! A new command is a module here, a variant of [`Command`] and a row of [`run`].
 
 mod bench;
+mod check;
 mod config_file;
 pub mod output;
 
@@ -87,11 +88,14 @@ impl Globals {
 pub enum Command {
     /// Time, rate and memory of the models' main passes, with random weights of a published model's shapes
     Bench(bench::Arguments),
+    /// A dry look at a data set: objects, defect types, counts, split, sizes, and every file that does not fit
+    Check(check::Arguments),
 }
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
     match command {
         Command::Bench(arguments) => bench::run(arguments, globals),
+        Command::Check(arguments) => check::run(arguments, globals),
     }
 }
 

@@ -7,4 +7,7 @@ pub mod mask;
 pub mod dataset;
 pub mod augmentation;
 pub mod drawing;
+pub mod demo;
+pub mod foreground;
+pub mod procedural_masks;
 pub mod pretraining;
