@@ -24,17 +24,7 @@ pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, added: A
     let right = AlongDepth { data: &weights, lane_stride: window, depth_stride: 1 };
     let mut output = Buffer::scratch(geometry.output_shape().iter().product());
     if winograd::suits(geometry) {
-        let convolution = Convolution {
-            image: &image,
-            batch: geometry.batch,
-            size: geometry.size,
-            channels: geometry.inputs,
-            before: geometry.before,
-            weight: WeightView::forward(&weights, geometry.inputs),
-            output_size: geometry.output_size,
-            outputs: geometry.outputs,
-        };
-        convolution.run(&mut output, &finish);
+        forward_winograd(geometry, &image, &weights).run(&mut output, &finish);
         return Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype());
     }
     let mut rows = rows_of(&mut output, geometry.outputs);
@@ -90,8 +80,24 @@ fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, image: &'a [f32]) -
     }
 }
 
+fn forward_winograd<'a>(geometry: &Geometry, image: &'a [f32], weights: &'a [f32]) -> Convolution<'a> {
+    Convolution {
+        image,
+        batch: geometry.batch,
+        size: geometry.size,
+        channels: geometry.inputs,
+        before: geometry.before,
+        weight: WeightView::forward(weights, geometry.inputs),
+        output_size: geometry.output_size,
+        outputs: geometry.outputs,
+    }
+}
+
 /// dW [out, window] = dyᵀ · windows, the depth running over all cells of all images in order.
 fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
+    if winograd::suits(geometry) {
+        return forward_winograd(geometry, image, &[]).weight_gradient(output_gradient);
+    }
     let cells = geometry.batch * geometry.output_cells();
     let mut share = Buffer::scratch(geometry.outputs * geometry.window());
     let left = AcrossDepth { data: output_gradient, depth_stride: geometry.outputs };

@@ -82,15 +82,18 @@ fn values_of_large_images() {
         let epilogue = Epilogue { residual: Some(&residual), ..Epilogue::default() };
         let found = conv2d(&constant(&x), &constant(&weight), None, options, epilogue).unwrap();
         assert_close(&found, &Tensor::from_f32(sum, expected.shape()).unwrap(), 2e-6);
-        // The input's gradient is the adjoint: <conv(x), g> = <x, gradient of g>.
-        let leaf = Var::leaf(x.clone());
-        let output = conv2d(&leaf, &constant(&weight), None, options, Epilogue::default()).unwrap();
+        // Convolution is linear in both: <conv(x, w), g> = <x, gradient of x> = <w, gradient of w> for any g.
+        let leaves = [Var::leaf(x.clone()), Var::leaf(weight.clone())];
+        let output = conv2d(&leaves[0], &leaves[1], None, options, Epilogue::default()).unwrap();
         let gradients = output.backward_from(expected.clone()).unwrap();
         let dot = |a: &Tensor, b: &Tensor| -> f64 {
             a.to_f32_vec().unwrap().iter().zip(b.to_f32_vec().unwrap()).map(|(&a, b)| f64::from(a) * f64::from(b)).sum()
         };
-        let (forward, backward) = (dot(&output, &expected), dot(&x, gradients.get(&leaf).unwrap()));
-        assert!((forward - backward).abs() < 1e-6 * forward.abs(), "{forward} {backward}");
+        let forward = dot(&output, &expected);
+        for (leaf, value) in leaves.iter().zip([&x, &weight]) {
+            let backward = dot(value, gradients.get(leaf).unwrap());
+            assert!((forward - backward).abs() < 1e-6 * forward.abs(), "{forward} {backward}");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! matrix.
 
 use super::kernel::{COLUMNS, DEPTH, LeftOrder, ROWS};
+use crate::device::cpu::lanes::{LANES, Lanes};
 
 /// Distance of the rows of a left panel that is packed row by row: an odd number of cache lines.
 const ROW_STRIDE: usize = DEPTH + 16;
@@ -116,14 +117,15 @@ pub(super) fn pack_right<O: Operand>(operand: &O, lane: usize, columns: usize, s
     }
 }
 
-/// Lanes that are transposed together.
-const LANES: usize = 8;
-
 /// Writes `rows` (eight lanes, DEPTH apart) as columns `first..first + 8` of a right panel.
 fn transpose(rows: &[f32; LANES * DEPTH], depth: usize, first: usize, panel: &mut [f32]) {
-    for (step, to) in panel.chunks_exact_mut(COLUMNS).take(depth).enumerate() {
-        for lane in 0..LANES {
-            to[first + lane] = rows[lane * DEPTH + step];
+    for (block, to) in panel.chunks_mut(LANES * COLUMNS).take(depth.div_ceil(LANES)).enumerate() {
+        let mut square = [Lanes::splat(0.0); LANES];
+        for (values, row) in square.iter_mut().zip(rows.chunks_exact(DEPTH)) {
+            *values = Lanes::load(&row[block * LANES..]);
+        }
+        for (values, to) in Lanes::transpose(square).into_iter().zip(to.chunks_exact_mut(COLUMNS)) {
+            values.store(&mut to[first..first + LANES]);
         }
     }
 }

@@ -14,11 +14,11 @@ use crate::device::cpu::lanes::{LANES, Lanes};
 
 /// Most channels whose weight points are held at a time: 36 x 128 x 32 elements are 576 KiB of the second-level cache.
 const MOST_CHANNELS: usize = 128;
-const PLANES: usize = POINTS * POINTS;
+pub(super) const PLANES: usize = POINTS * POINTS;
 /// Elements of a cache line.
 const LINE: usize = 16;
 /// What planes are lengthened by, so that the same element of all planes does not fall into the same cache set.
-const SKEW: usize = 16;
+pub(super) const SKEW: usize = 16;
 
 thread_local! {
     /// The input's points of a block, the weight's points and the sums of one panel, kept from call to call.
@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// A buffer of this thread, at least `length` long.
-fn with_scratch<R>(index: usize, length: usize, run: impl FnOnce(&mut [f32]) -> R) -> R {
+pub(super) fn with_scratch<R>(index: usize, length: usize, run: impl FnOnce(&mut [f32]) -> R) -> R {
     // Taken out while in use: a thread that waits inside may be given another block to work on.
     let mut buffer = SCRATCH.with(|scratch| scratch[index].take());
     buffer.resize(buffer.len().max(length), 0.0);
@@ -37,18 +37,26 @@ fn with_scratch<R>(index: usize, length: usize, run: impl FnOnce(&mut [f32]) -> 
 
 /// How the input's points of a block lie in memory: groups of up to [`ROWS`] tiles, in each 36 planes of `rows` x `stride`.
 #[derive(Clone, Copy)]
-struct Layout {
+pub(super) struct Layout {
     tiles: usize,
     /// Tiles of a group; the last may have fewer.
     rows: usize,
     /// Distance of tiles: an odd number of cache lines.
-    stride: usize,
-    plane: usize,
+    pub(super) stride: usize,
+    pub(super) plane: usize,
 }
 
 impl Layout {
     fn new(tiles: usize, channels: usize) -> Self {
-        let rows = tiles.div_ceil(tiles.div_ceil(ROWS));
+        Self::with_rows(tiles, tiles.div_ceil(tiles.div_ceil(ROWS)), channels)
+    }
+
+    /// All tiles in one group.
+    pub(super) fn ungrouped(tiles: usize, channels: usize) -> Self {
+        Self::with_rows(tiles, tiles, channels)
+    }
+
+    fn with_rows(tiles: usize, rows: usize, channels: usize) -> Self {
         let stride = (channels.div_ceil(LINE) | 1) * LINE;
         Self { tiles, rows, stride, plane: rows * stride + SKEW }
     }
@@ -74,7 +82,10 @@ impl Convolution<'_> {
         }
         with_scratch(0, layout.groups() * group_length, |points| {
             let zeros = vec![0.0; self.channels];
-            let fill = |(group, points): (usize, &mut [f32])| self.input_points(&layout, group, first_tile, &zeros, points);
+            let fill = |(group, points): (usize, &mut [f32])| {
+                let tiles = layout.tiles_of(group);
+                self.input_points(&layout, first_tile + tiles.start..first_tile + tiles.end, 0..self.channels, &zeros, points);
+            };
             let panel = |points: &[f32], (index, mut rows): (usize, Vec<&mut [f32]>)| {
                 self.panel(&layout, points, index * COLUMNS, tile_rows.start, &mut rows, finish);
             };
@@ -88,11 +99,11 @@ impl Convolution<'_> {
         });
     }
 
-    /// The points of one group of tiles.
-    fn input_points(&self, layout: &Layout, group: usize, first_tile: usize, zeros: &[f32], points: &mut [f32]) {
-        for (row, tile) in layout.tiles_of(group).enumerate() {
-            let pixels = self.pixels_of(first_tile + tile, zeros);
-            for channel in (0..self.channels).step_by(LANES) {
+    /// The points of some channels of the tiles of one group (counted over the whole batch).
+    pub(super) fn input_points(&self, layout: &Layout, tiles: Range<usize>, channels: Range<usize>, zeros: &[f32], points: &mut [f32]) {
+        for (row, tile) in tiles.enumerate() {
+            let pixels = self.pixels_of(tile, &channels, zeros);
+            for channel in (0..channels.len()).step_by(LANES) {
                 let mut square = [[Lanes::splat(0.0); POINTS]; POINTS];
                 for (values, pixels) in square.iter_mut().zip(&pixels) {
                     for (value, pixel) in values.iter_mut().zip(pixels) {
@@ -104,8 +115,8 @@ impl Convolution<'_> {
         }
     }
 
-    /// The channels of a tile's 6 x 6 input pixels, `zeros` outside the image.
-    fn pixels_of<'p>(&'p self, tile: usize, zeros: &'p [f32]) -> [[&'p [f32]; POINTS]; POINTS] {
+    /// Some channels of a tile's 6 x 6 input pixels, `zeros` outside the image.
+    fn pixels_of<'p>(&'p self, tile: usize, channels: &Range<usize>, zeros: &'p [f32]) -> [[&'p [f32]; POINTS]; POINTS] {
         let (row, column) = (tile / self.tiles_across(), tile % self.tiles_across());
         let (image, row) = (row / self.tile_rows(), row % self.tile_rows());
         let inside = |tile: usize, offset: usize, axis: usize| {
@@ -115,9 +126,9 @@ impl Convolution<'_> {
             from_fn(|x| match (inside(row, y, 0), inside(column, x, 1)) {
                 (Some(y), Some(x)) => {
                     let pixel = ((image * self.size[0] + y) * self.size[1] + x) * self.channels;
-                    &self.image[pixel..pixel + self.channels]
+                    &self.image[pixel + channels.start..pixel + channels.end]
                 }
-                _ => zeros,
+                _ => &zeros[..channels.len()],
             })
         })
     }

@@ -7,6 +7,7 @@
 
 mod block;
 mod transform;
+mod weight_gradient;
 mod weights;
 
 use rayon::prelude::*;

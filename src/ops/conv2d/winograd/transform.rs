@@ -50,6 +50,28 @@ pub(super) fn output(m: [Lanes; 6]) -> [Lanes; 4] {
     ]
 }
 
+/// A y, the adjoint of [`output`]: four outputs' gradients to six points.
+#[inline(always)]
+pub(super) fn output_adjoint(y: [Lanes; 4]) -> [Lanes; 6] {
+    let at = |point: f32| {
+        let even = y[2].times_plus(point * point, y[0]);
+        let odd = y[3].times_plus(point * point, y[1]) * point;
+        [even + odd, even - odd]
+    };
+    let ([plus_a, minus_a], [plus_b, minus_b]) = (at(A), at(B));
+    [y[0], plus_a, minus_a, plus_b, minus_b, y[3]]
+}
+
+/// Gᵀ m, the adjoint of [`weight`]: six points to three weights' gradients.
+#[inline(always)]
+pub(super) fn weight_adjoint(m: [Lanes; 6]) -> [Lanes; 3] {
+    const SCALE_A: f32 = 1.0 / (2.0 * A2 * (A2 - B2));
+    const SCALE_B: f32 = 1.0 / (2.0 * B2 * (B2 - A2));
+    let (even_a, odd_a) = ((m[1] + m[2]) * SCALE_A, (m[1] - m[2]) * SCALE_A);
+    let (even_b, odd_b) = ((m[3] + m[4]) * SCALE_B, (m[3] - m[4]) * SCALE_B);
+    [m[0].times_plus(1.0 / (A2 * B2), even_a + even_b), odd_a.times_plus(A, odd_b * B), even_a.times_plus(A2, even_b.times_plus(B2, m[5]))]
+}
+
 /// Applies a one-dimensional transform along both axes of `square[row][column]`, columns first.
 #[inline(always)]
 pub(super) fn both_axes<const FROM: usize, const TO: usize>(
