@@ -15,25 +15,34 @@ pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Op
     let weight_matrix = MatrixRef::row_major(&weight_data, inputs).transposed();
     let finish = Finish { bias: bias.as_deref(), ..Finish::default() };
     let output = product([rows, outputs, inputs], x_matrix, weight_matrix, &finish);
-    let mut shape = x.shape().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last = outputs;
-    }
-    Tensor::from_f32_as(output, &shape, x.dtype())
+    Tensor::from_f32_as(output, &with_last(x.shape(), outputs), x.dtype())
 }
 
-/// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy.
-pub(super) fn backward(geometry: &Geometry, x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 3]) -> Result<[Option<Tensor>; 3]> {
+/// A shape with another last size.
+fn with_last(shape: &[usize], size: usize) -> Vec<usize> {
+    let outer = &shape[..shape.len().saturating_sub(1)];
+    [outer, &[size]].concat()
+}
+
+/// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy. `x` is there when the weight's is wanted.
+pub(super) fn backward(
+    geometry: &Geometry,
+    x: Option<&Tensor>,
+    weight: &Tensor,
+    gradient: &Tensor,
+    wanted: [bool; 3],
+) -> Result<[Option<Tensor>; 3]> {
     let &Geometry { rows, inputs, outputs } = geometry;
+    let (shape, dtype) = (with_last(gradient.shape(), inputs), gradient.dtype());
     let gradient = gradient.f32s()?;
     let rows_of_gradient = MatrixRef::row_major(&gradient, outputs);
     let mut shares = [None, None, None];
     if wanted[0] {
         let weight_data = weight.f32s()?;
         let share = product([rows, inputs, outputs], rows_of_gradient, MatrixRef::row_major(&weight_data, inputs), &Finish::default());
-        shares[0] = Some(Tensor::from_f32_as(share, x.shape(), x.dtype())?);
+        shares[0] = Some(Tensor::from_f32_as(share, &shape, dtype)?);
     }
-    if wanted[1] {
+    if let (true, Some(x)) = (wanted[1], x) {
         let x_data = x.f32s()?;
         let share = product([outputs, inputs, rows], rows_of_gradient.transposed(), MatrixRef::row_major(&x_data, inputs), &Finish::default());
         shares[1] = Some(Tensor::from_f32_as(share, weight.shape(), weight.dtype())?);

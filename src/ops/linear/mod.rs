@@ -46,8 +46,9 @@ pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Result<Var> {
         Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor))?,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
-    let (x_value, weight_value) = (x.tensor().clone(), weight.tensor().clone());
+    // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
+    let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
     Ok(Var::record(output, [x, weight, bias.unwrap_or(&none)], move |gradient, wanted| match gradient.device() {
-        Device::Cpu => cpu::backward(&geometry, &x_value, &weight_value, gradient, wanted),
+        Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
     }))
 }
