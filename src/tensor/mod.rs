@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 pub use dtype::DType;
 
-use crate::device::cpu::{Buffer, CpuStorage};
+use crate::device::cpu::{Buffer, CpuStorage, Element};
 use crate::device::{Device, Storage};
 use crate::error::{Result, ensure};
 
@@ -204,10 +205,10 @@ impl Tensor {
         ensure!(seen.iter().copied().eq(0..self.rank()), "cannot reorder the {} axes of shape {:?} by {order:?}", self.rank(), self.shape);
         let Storage::Cpu(storage) = self.storage.as_ref();
         let storage = match storage {
-            CpuStorage::F32(buffer) => CpuStorage::F32(permuted::<f32>(buffer, &self.shape, order).into()),
-            CpuStorage::F16(buffer) => CpuStorage::F16(permuted::<f16>(buffer, &self.shape, order).into()),
-            CpuStorage::BF16(buffer) => CpuStorage::BF16(permuted::<bf16>(buffer, &self.shape, order).into()),
-            CpuStorage::I32(buffer) => CpuStorage::I32(permuted::<i32>(buffer, &self.shape, order).into()),
+            CpuStorage::F32(buffer) => CpuStorage::F32(permuted::<f32>(buffer, &self.shape, order)),
+            CpuStorage::F16(buffer) => CpuStorage::F16(permuted::<f16>(buffer, &self.shape, order)),
+            CpuStorage::BF16(buffer) => CpuStorage::BF16(permuted::<bf16>(buffer, &self.shape, order)),
+            CpuStorage::I32(buffer) => CpuStorage::I32(permuted::<i32>(buffer, &self.shape, order)),
         };
         let shape: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
         Self::new(storage, &shape)
@@ -224,19 +225,29 @@ impl Tensor {
     }
 }
 
-fn permuted<T: Copy>(elements: &[T], shape: &[usize], order: &[usize]) -> Vec<T> {
+fn permuted<T: Element>(elements: &[T], shape: &[usize], order: &[usize]) -> Buffer<T> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];
     }
     let sizes: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
     let steps: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
-    let mut index = vec![0; shape.len()];
+    let mut output = Buffer::scratch(elements.len());
+    let outermost = sizes.first().copied().unwrap_or(1).max(1);
+    let slices = output.par_chunks_mut((elements.len() / outermost).max(1));
+    slices.enumerate().for_each(|(outer, slice)| gather(&elements[outer * steps.first().copied().unwrap_or(0)..], slice, &sizes, &steps));
+    output
+}
+
+/// Fills one outermost slice of a reordering: all axes but the first, `steps` apart in `elements`.
+fn gather<T: Copy>(elements: &[T], slice: &mut [T], sizes: &[usize], steps: &[usize]) {
+    let last = sizes.len().saturating_sub(1);
+    let (row, step) = if last == 0 { (1, 1) } else { (sizes[last], steps[last]) };
+    let mut index = vec![0; last];
     let mut offset = 0;
-    let mut output = Vec::with_capacity(elements.len());
-    for _ in 0..elements.len() {
-        output.push(elements[offset]);
-        for axis in (0..sizes.len()).rev() {
+    for row in slice.chunks_mut(row) {
+        row.iter_mut().enumerate().for_each(|(column, element)| *element = elements[offset + column * step]);
+        for axis in (1..last).rev() {
             index[axis] += 1;
             offset += steps[axis];
             if index[axis] < sizes[axis] {
@@ -246,7 +257,6 @@ fn permuted<T: Copy>(elements: &[T], shape: &[usize], order: &[usize]) -> Vec<T>
             index[axis] = 0;
         }
     }
-    output
 }
 
 impl fmt::Debug for Tensor {
@@ -266,6 +276,27 @@ mod tests {
         assert_eq!(nhwc.shape(), [1, 3, 4, 2]);
         assert_eq!(&nhwc.to_f32_vec().unwrap()[..4], [0.0, 12.0, 1.0, 13.0]);
         assert_eq!(nhwc.nhwc_to_nchw().unwrap().to_f32_vec().unwrap(), nchw.to_f32_vec().unwrap());
+    }
+
+    #[test]
+    fn axes_are_reordered_as_their_definition_says() {
+        let sizes = [2, 3, 4, 5];
+        let tensor = Tensor::from_i32((0..120).collect::<Vec<_>>(), &sizes).unwrap();
+        for order in [[0, 2, 3, 1], [3, 1, 0, 2], [1, 0, 3, 2], [0, 1, 2, 3]] {
+            let found = tensor.permute(&order).unwrap();
+            for (position, &value) in found.i32s().unwrap().iter().enumerate() {
+                let mut rest = position;
+                let mut index = [0; 4];
+                for axis in (0..4).rev() {
+                    index[order[axis]] = rest % sizes[order[axis]];
+                    rest /= sizes[order[axis]];
+                }
+                assert_eq!(value as usize, ((index[0] * 3 + index[1]) * 4 + index[2]) * 5 + index[3], "{order:?} at {position}");
+            }
+        }
+        assert_eq!(Tensor::scalar(3.0).permute(&[]).unwrap().item().unwrap(), 3.0);
+        assert_eq!(Tensor::zeros(&[0, 3]).permute(&[1, 0]).unwrap().shape(), [3, 0]);
+        assert_eq!(Tensor::from_i32(vec![1, 2], &[2]).unwrap().permute(&[0]).unwrap().i32s().unwrap(), [1, 2]);
     }
 
     #[test]
