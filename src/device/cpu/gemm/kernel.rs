@@ -208,12 +208,14 @@ mod x86 {
         }
         let scale = _mm512_set1_ps(target.scale);
         let mask = ((1_u64 << target.columns) - 1) as u32;
-        for (row, sums) in target.rows.iter_mut().zip(&sums) {
-            for (vector, &sum) in sums.iter().enumerate() {
-                let mask = (mask >> (16 * vector)) as u16;
+        // A fixed number of rows and vectors, so that the sums never need an address.
+        let Some(rows) = target.rows.first_chunk_mut::<ROWS>() else { unreachable!("the caller chose ROWS by the number of rows") };
+        for row in 0..ROWS {
+            for vector in 0..VECTORS {
+                let (mask, sum) = ((mask >> (16 * vector)) as u16, sums[row][vector]);
                 // SAFETY: the mask keeps to the `columns` elements from `offset` on, which `multiply` checked to lie within every row.
                 unsafe {
-                    let to = row.as_mut_ptr().add(target.offset + 16 * vector);
+                    let to = rows[row].as_mut_ptr().add(target.offset + 16 * vector);
                     let value = if target.add { _mm512_fmadd_ps(scale, sum, _mm512_maskz_loadu_ps(mask, to)) } else { _mm512_mul_ps(scale, sum) };
                     _mm512_mask_storeu_ps(to, mask, value);
                 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::transform::{both_axes, input, output, store_points};
+use super::transform::{Input, Output, both_axes};
 use super::{Convolution, POINTS, TILE};
 use crate::device::cpu::gemm::Finish;
 use crate::device::cpu::gemm::kernel::{self, COLUMNS, Isa, LeftOrder, Panels, ROWS, Target};
@@ -104,13 +104,8 @@ impl Convolution<'_> {
         for (row, tile) in tiles.enumerate() {
             let pixels = self.pixels_of(tile, &channels, zeros);
             for channel in (0..channels.len()).step_by(LANES) {
-                let mut square = [[Lanes::splat(0.0); POINTS]; POINTS];
-                for (values, pixels) in square.iter_mut().zip(&pixels) {
-                    for (value, pixel) in values.iter_mut().zip(pixels) {
-                        *value = Lanes::load(&pixel[channel..]);
-                    }
-                }
-                store_points(both_axes(square, input), points, layout.plane, row * layout.stride + channel);
+                let at = row * layout.stride + channel;
+                both_axes::<Input>(|y, x| Lanes::load(&pixels[y][x][channel..]), |i, j, value| store_point(points, layout.plane, at, [i, j], value));
             }
         }
     }
@@ -167,22 +162,21 @@ impl Convolution<'_> {
             let used = rows[corner].len();
             for part in (0..used).step_by(LANES) {
                 let at = tile * COLUMNS + part;
-                let mut square = [[Lanes::splat(0.0); POINTS]; POINTS];
-                for (i, values) in square.iter_mut().enumerate() {
-                    for (j, value) in values.iter_mut().enumerate() {
-                        *value = Lanes::load(&sums[(i * POINTS + j) * plane + at..][..LANES]);
+                let sum = |i: usize, j: usize| Lanes::load(&sums[(i * POINTS + j) * plane + at..][..LANES]);
+                both_axes::<Output>(sum, |y, x, value| {
+                    if y < height && x < width {
+                        value.store(&mut rows[corner + y * self.output_size[1] + x][part..used.min(part + LANES)]);
                     }
-                }
-                for (y, values) in both_axes(square, output).into_iter().enumerate().take(height) {
-                    let pixels = &mut rows[corner + y * self.output_size[1]..][..width];
-                    for (pixel, value) in pixels.iter_mut().zip(values) {
-                        let end = used.min(part + LANES);
-                        value.store(&mut pixel[part..end]);
-                    }
-                }
+                });
             }
         }
     }
+}
+
+/// Stores one of the 36 points: element `at` of its plane.
+#[inline(always)]
+pub(super) fn store_point(points: &mut [f32], plane: usize, at: usize, [i, j]: [usize; 2], value: Lanes) {
+    value.store(&mut points[(i * POINTS + j) * plane + at..][..LANES]);
 }
 
 /// Adds the products of some channels at one point to the sums of all tiles.

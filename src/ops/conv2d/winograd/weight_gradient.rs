@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::block::{Layout, PLANES, SKEW, with_scratch};
-use super::transform::{both_axes, output_adjoint, store_points, weight_adjoint};
+use super::block::{Layout, PLANES, SKEW, store_point, with_scratch};
+use super::transform::{OutputAdjoint, WeightAdjoint, both_axes};
 use super::{Convolution, POINTS, TILE};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::kernel::{self, COLUMNS, Isa, LeftOrder, Panels, ROWS, Target};
@@ -122,13 +122,9 @@ impl Convolution<'_> {
                 })
             });
             for part in (0..COLUMNS).step_by(LANES) {
-                let mut square = [[Lanes::splat(0.0); TILE]; TILE];
-                for (values, pixels) in square.iter_mut().zip(&pixels) {
-                    for (value, pixel) in values.iter_mut().zip(pixels) {
-                        *value = Lanes::load(pixel.get(part..).unwrap_or_default());
-                    }
-                }
-                store_points(both_axes(square, output_adjoint), points, plane, index * COLUMNS + part);
+                let at = index * COLUMNS + part;
+                let pixel = |y: usize, x: usize| Lanes::load(pixels[y][x].get(part..).unwrap_or_default());
+                both_axes::<OutputAdjoint>(pixel, |i, j, value| store_point(points, plane, at, [i, j], value));
             }
         }
     }
@@ -161,13 +157,9 @@ fn store_weights(sums: &[f32], plane: usize, inputs: usize, rows: &mut [&mut [f3
                 // [tap][input] of eight outputs, then [tap][output] of eight inputs.
                 let mut taps = [[Lanes::splat(0.0); LANES]; 9];
                 for input in first..end {
-                    let mut square = [[Lanes::splat(0.0); POINTS]; POINTS];
-                    for (point, value) in square.as_flattened_mut().iter_mut().enumerate() {
-                        *value = Lanes::load(&panel[point * plane + input * COLUMNS + part * LANES..][..LANES]);
-                    }
-                    for (tap, value) in taps.iter_mut().zip(both_axes(square, weight_adjoint).as_flattened()) {
-                        tap[input - first] = *value;
-                    }
+                    let at = input * COLUMNS + part * LANES;
+                    let sum = |i: usize, j: usize| Lanes::load(&panel[(i * POINTS + j) * plane + at..][..LANES]);
+                    both_axes::<WeightAdjoint>(sum, |y, x, value| taps[y * 3 + x][input - first] = value);
                 }
                 for (tap, values) in taps.into_iter().enumerate() {
                     for (output, value) in rows.chunks_mut(9).zip(Lanes::transpose(values)) {

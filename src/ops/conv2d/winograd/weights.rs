@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::transform::{both_axes, store_points, weight};
+use super::block::store_point;
+use super::transform::{Weight, both_axes};
 use crate::device::cpu::gemm::kernel::COLUMNS;
 use crate::device::cpu::lanes::{LANES, Lanes};
 
@@ -48,8 +49,7 @@ impl<'a> WeightView<'a> {
                 };
                 for index in 0..count {
                     let at = (first + index) * COLUMNS + part;
-                    let window = [0, 3, 6].map(|row| [taps[row][index], taps[row + 1][index], taps[row + 2][index]]);
-                    store_points(both_axes(window, weight), points, plane, at);
+                    both_axes::<Weight>(|y, x| taps[y * 3 + x][index], |i, j, value| store_point(points, plane, at, [i, j], value));
                 }
             }
         }
