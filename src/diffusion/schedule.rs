@@ -6,6 +6,7 @@ use crate::diffusion::ScheduleConfig;
 use crate::diffusion::combine::{combine, combine_samples};
 use crate::diffusion::config::BetaSchedule;
 use crate::error::{Result, anyhow};
+use crate::models::base::BaseModel;
 use crate::tensor::Tensor;
 
 /// What the network predicts from a noisy latent sqrt(a) x0 + sqrt(1-a) e.
@@ -68,6 +69,11 @@ impl Schedule {
     /// The schedule of a `scheduler_config.json`; `origin` names the file in errors.
     pub fn from_json(text: &str, origin: &str) -> Result<Self> {
         Ok(Self::new(ScheduleConfig::from_json(text, origin)?))
+    }
+
+    /// The schedule that a base model was trained with.
+    pub fn of(base: &BaseModel) -> Result<Self> {
+        Self::from_json(&base.scheduler_config.text, &base.scheduler_config.origin)
     }
 
     /// The config that it was made from.

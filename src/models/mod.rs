@@ -8,3 +8,4 @@ pub mod unet;
 pub mod vae;
 pub mod resnet;
 pub mod spatial_encoder;
+pub mod base;

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use crate::error::{Context, Result};
 use crate::nn::{Init, ParameterSource};
 use crate::tensor::Tensor;
 use crate::weights::alias::{aliases, is_ignorable, same_elements};
+use crate::weights::digest;
 use crate::weights::fit::{Fit, Misshaped};
 use crate::weights::folder::{Bytes, Folder};
 use crate::weights::header::{Entry, Header, PREFIX, header_length, shown};
@@ -163,16 +164,13 @@ impl Archive {
     /// SHA-256 over every tensor's name, element type, shape and bytes, in the order of their names: the same for any split into files.
     pub fn digest(&self) -> Result<[u8; 32]> {
         let parts: Vec<[u8; 32]> = self.tensors.par_iter().map(|(_, place)| self.digest_of(place)).collect::<Result<_>>()?;
-        let mut all = Sha256::new();
-        parts.iter().for_each(|part| all.update(part));
-        Ok(all.finalize().into())
+        Ok(digest::of_all(&parts))
     }
 
     fn digest_of(&self, place: &Place) -> Result<[u8; 32]> {
         let (file, entry) = (&self.files[place.file], &place.entry);
-        let mut hash = Sha256::new();
-        hash.update(format!("{}\0{} {:?}\0", entry.name, entry.stored, entry.shape));
-        let mut chunk = vec![0; 1 << 20];
+        let mut hash = digest::begin(&entry.name, entry.stored, &entry.shape);
+        let mut chunk = vec![0; (entry.bytes.end - entry.bytes.start).min(1 << 20) as usize];
         let mut position = entry.bytes.start;
         while position < entry.bytes.end {
             let length = chunk.len().min((entry.bytes.end - position) as usize);

@@ -4,6 +4,7 @@
 
 mod alias;
 mod archive;
+mod digest;
 mod fit;
 mod folder;
 mod header;
@@ -14,6 +15,7 @@ mod stored;
 mod tests;
 
 pub use archive::Archive;
+pub use digest::digest;
 pub use folder::{EmbeddedFile, Folder};
 pub use save::{save, write};
 pub use stored::{Precision, StoredType};

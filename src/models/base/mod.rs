@@ -1,0 +1,217 @@
+//! The base model: text encoder, UNet, autoencoder and tokenizer of a latent diffusion model, from a folder in the diffusers layout or from the
+//! one embedded in the program. Frozen in everything but `pretrain`.
+
+mod embedded;
+mod kind;
+mod parts;
+mod save;
+#[cfg(test)]
+mod tests;
+
+pub use parts::{ConfigFile, Part};
+pub use save::write_folder;
+
+use std::path::Path as FilePath;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::invalid_input;
+use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::tokenizer::ClipTokenizer;
+use crate::models::unet::{Unet, UnetConfig};
+use crate::models::vae::{AutoencoderKl, VaeConfig};
+use crate::nn::RandomInit;
+use crate::tensor::DType;
+use crate::weights::Folder;
+
+/// A complete model.
+#[derive(Clone, Debug)]
+pub struct BaseModel {
+    /// Turns token ids into the context.
+    pub text_encoder: ClipTextModel,
+    /// Predicts noise (or velocity) from a noisy latent and the context.
+    pub unet: Unet,
+    /// Between images and latents.
+    pub vae: AutoencoderKl,
+    /// Turns text into token ids.
+    pub tokenizer: ClipTokenizer,
+    /// The noise schedule that it was trained with, unread: `diffusion::Schedule::of` knows what it means.
+    pub scheduler_config: ConfigFile,
+    /// Names the weights: 64 hexadecimal digits, SHA-256 over each network's tensors as their files have them (names, element types, shapes, bytes).
+    /// The same for any split into files; another for another element type. Takes about a second per 2 GB.
+    pub hash: String,
+    /// What the networks were built from, and their parameters.
+    pub details: Details,
+}
+
+/// Each network with its config and parameters.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// Of the text encoder.
+    pub text_encoder: Part,
+    /// Of the UNet.
+    pub unet: Part,
+    /// Of the autoencoder.
+    pub vae: Part,
+}
+
+/// The contents of the `config.json` files of a model that is made from nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Configs<'a> {
+    /// `text_encoder/config.json`.
+    pub text_encoder: &'a str,
+    /// `unet/config.json`.
+    pub unet: &'a str,
+    /// `vae/config.json`.
+    pub vae: &'a str,
+    /// `scheduler/scheduler_config.json`.
+    pub scheduler: &'a str,
+}
+
+impl BaseModel {
+    /// Loads a folder in the diffusers layout; without one, the model embedded in the program.
+    ///
+    /// # Errors
+    /// When the folder holds another kind of model (named as what it is), a file is missing or damaged, or the parts do not fit together (exit code 2).
+    pub fn load(folder: Option<&FilePath>) -> Result<Self> {
+        let folder = source(folder)?;
+        let (text_encoder, text_part) = parts::text_encoder(&folder)?;
+        let (unet, unet_part) = parts::unet(&folder)?;
+        let (vae, vae_part) = parts::vae(&folder)?;
+        let model = Self {
+            text_encoder,
+            unet,
+            vae,
+            tokenizer: ClipTokenizer::load(&folder.child("tokenizer"))?,
+            scheduler_config: parts::scheduler(&folder)?,
+            hash: hash([&text_part, &unet_part, &vae_part])?,
+            details: Details { text_encoder: text_part, unet: unet_part, vae: vae_part },
+        };
+        model.check(&folder.to_string())?;
+        Ok(model)
+    }
+
+    /// A model with random weights. A parameter's values depend on the seed and its name alone.
+    ///
+    /// # Errors
+    /// When a config is not usable or the parts do not fit together.
+    pub fn random(configs: &Configs, tokenizer: ClipTokenizer, seed: u64) -> Result<Self> {
+        let source = RandomInit { seed };
+        let config = |name: &str, text: &str| ConfigFile { text: text.to_owned(), origin: format!("{name}/config.json") };
+        let (text_encoder, text_part) = parts::build_text_encoder(&source, config("text_encoder", configs.text_encoder))?;
+        let (unet, unet_part) = parts::build_unet(&source, config("unet", configs.unet))?;
+        let (vae, vae_part) = parts::build_vae(&source, config("vae", configs.vae))?;
+        let model = Self {
+            text_encoder,
+            unet,
+            vae,
+            tokenizer,
+            scheduler_config: ConfigFile { text: configs.scheduler.to_owned(), origin: "scheduler/scheduler_config.json".to_owned() },
+            hash: hash([&text_part, &unet_part, &vae_part])?,
+            details: Details { text_encoder: text_part, unet: unet_part, vae: vae_part },
+        };
+        model.check("the configuration")?;
+        Ok(model)
+    }
+
+    /// Loads the text encoder alone.
+    pub fn load_text_encoder(folder: Option<&FilePath>) -> Result<ClipTextModel> {
+        Ok(parts::text_encoder(&source(folder)?)?.0)
+    }
+
+    /// Loads the UNet alone.
+    pub fn load_unet(folder: Option<&FilePath>) -> Result<Unet> {
+        Ok(parts::unet(&source(folder)?)?.0)
+    }
+
+    /// Loads the autoencoder alone.
+    pub fn load_vae(folder: Option<&FilePath>) -> Result<AutoencoderKl> {
+        Ok(parts::vae(&source(folder)?)?.0)
+    }
+
+    /// Writes the model as a folder in the diffusers layout, weights in `dtype`.
+    ///
+    /// # Errors
+    /// When a file cannot be written (exit code 2). Each file appears whole or not at all, `model_index.json` last.
+    pub fn save(&self, folder: &FilePath, dtype: DType) -> Result<()> {
+        write_folder(folder, [&self.details.text_encoder, &self.details.unet, &self.details.vae], &self.tokenizer, &self.scheduler_config.text, dtype)
+    }
+
+    /// Side of the square images that the model was made for, in pixels: the UNet's `sample_size`; 64 latent cells where the config has none.
+    pub fn resolution(&self) -> usize {
+        self.cells() * self.vae.downscale()
+    }
+
+    fn cells(&self) -> usize {
+        const DEFAULT: usize = 64;
+        self.unet.config().sample_size.as_ref().map_or(DEFAULT, |size| size.at(0))
+    }
+
+    /// How many numbers all parameters are.
+    pub fn parameter_count(&self) -> usize {
+        let Details { text_encoder, unet, vae } = &self.details;
+        [text_encoder, unet, vae].iter().map(|part| part.parameters.elements()).sum()
+    }
+
+    /// Whether there is an embedded model in this build.
+    pub fn is_embedded() -> bool {
+        !embedded::FILES.is_empty()
+    }
+
+    /// The parts agree on the sizes that they share.
+    fn check(&self, origin: &str) -> Result<()> {
+        let (text, unet, vae): (&ClipTextConfig, &UnetConfig, &VaeConfig) = (self.text_encoder.config(), self.unet.config(), self.vae.config());
+        for level in 0..unet.levels() {
+            let width = unet.cross_attention_dim.at(level);
+            if width != text.hidden_size {
+                invalid_input!("{origin}: the UNet's cross_attention_dim is {width}, expected the text encoder's hidden_size {}", text.hidden_size);
+            }
+        }
+        if vae.latent_channels != unet.in_channels {
+            invalid_input!(
+                "{origin}: the autoencoder's latent_channels is {}, expected the UNet's in_channels {}",
+                vae.latent_channels,
+                unet.in_channels
+            );
+        }
+        const MOST_CELLS: usize = 4096;
+        if !(1..=MOST_CELLS).contains(&self.cells()) {
+            invalid_input!("{origin}: the UNet's sample_size is {}, expected 1 to {MOST_CELLS}", self.cells());
+        }
+        let (tokens, longest) = (self.tokenizer.vocabulary_size(), self.tokenizer.length());
+        if tokens > text.vocab_size {
+            invalid_input!("{origin}: the tokenizer has {tokens} tokens, expected at most the text encoder's vocab_size {}", text.vocab_size);
+        }
+        if longest > text.max_position_embeddings {
+            let most = text.max_position_embeddings;
+            invalid_input!(
+                "{origin}: the tokenizer's model_max_length is {longest}, expected at most the text encoder's max_position_embeddings {most}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The folder to read: checked to be one, and not of another kind of model.
+fn source(folder: Option<&FilePath>) -> Result<Folder> {
+    match folder {
+        Some(path) => {
+            kind::refuse_foreign(path)?;
+            Ok(Folder::disk(path))
+        }
+        None if BaseModel::is_embedded() => Ok(Folder::embedded(embedded::FILES)),
+        None => invalid_input!(
+            "the embedded base model is not part of this build: weights/tiny/ was empty when it was compiled; give a folder with --model DIR, or train \
+             one with `anodiff pretrain`"
+        ),
+    }
+}
+
+fn hash(parts: [&Part; 3]) -> Result<String> {
+    let mut all = Sha256::new();
+    for part in parts {
+        all.update(part.digest()?);
+    }
+    Ok(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

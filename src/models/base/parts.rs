@@ -1,0 +1,134 @@
+//! The networks of a base model, one at a time.
+
+use crate::error::Result;
+use crate::input_error;
+use crate::invalid_input;
+use crate::models::base::kind::{self, Kind};
+use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::unet::{Unet, UnetConfig};
+use crate::models::vae::{AutoencoderKl, VaeConfig};
+use crate::nn::{ParameterSet, ParameterSource, Path};
+use crate::tensor::Tensor;
+use crate::weights::{self, Archive, Folder};
+
+const LARGEST_CONFIG: u64 = 1 << 20;
+
+/// The text of a config and where it is from.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// JSON.
+    pub text: String,
+    /// The file, for messages.
+    pub origin: String,
+}
+
+impl ConfigFile {
+    fn read(folder: &Folder, name: &str) -> Result<Self> {
+        let origin = folder.show(name);
+        let text = String::from_utf8(folder.read(name, LARGEST_CONFIG)?).map_err(|error| input_error!("{origin} is not UTF-8: {error}"))?;
+        Ok(Self { text, origin })
+    }
+}
+
+/// What a network was built from, and its parameters.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its config.
+    pub config: ConfigFile,
+    /// In order of construction, shared with the network.
+    pub parameters: ParameterSet,
+    /// The element types of its file, such as "F16"; `None` for one that was not read from a file.
+    pub stored: Option<String>,
+    digest: Option<[u8; 32]>,
+}
+
+impl Part {
+    /// A network that was made here.
+    pub fn new(config: ConfigFile, parameters: ParameterSet) -> Self {
+        Self { config, parameters, stored: None, digest: None }
+    }
+
+    /// The parameters under their checkpoint names, in the checkpoint's layout.
+    pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        self.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?))).collect()
+    }
+
+    /// [`Archive::digest`] of the file, or of what the file would be.
+    pub(super) fn digest(&self) -> Result<[u8; 32]> {
+        match self.digest {
+            Some(digest) => Ok(digest),
+            None => Ok(weights::digest(&self.tensors()?)),
+        }
+    }
+}
+
+pub(super) fn text_encoder(folder: &Folder) -> Result<(ClipTextModel, Part)> {
+    read(folder, "text_encoder", "model", Kind::TextEncoder, |source, config| build_text_encoder(source, config))
+}
+
+pub(super) fn unet(folder: &Folder) -> Result<(Unet, Part)> {
+    read(folder, "unet", "diffusion_pytorch_model", Kind::Unet, |source, config| build_unet(source, config))
+}
+
+pub(super) fn vae(folder: &Folder) -> Result<(AutoencoderKl, Part)> {
+    read(folder, "vae", "diffusion_pytorch_model", Kind::Autoencoder, |source, config| build_vae(source, config))
+}
+
+/// The scheduler's config. A model without one is refused: a wrong guess would not show but in bad pictures.
+pub(super) fn scheduler(folder: &Folder) -> Result<ConfigFile> {
+    let (scheduler, name) = (folder.child("scheduler"), "scheduler_config.json");
+    if !scheduler.has(name) {
+        invalid_input!("{} is missing: it says how much noise each step has; copy it from the model's publisher", scheduler.show(name));
+    }
+    ConfigFile::read(&scheduler, name)
+}
+
+pub(super) fn build_text_encoder(source: &dyn ParameterSource, config: ConfigFile) -> Result<(ClipTextModel, Part)> {
+    let path = Path::root(source);
+    let model = ClipTextModel::new(&path, &ClipTextConfig::from_json(&config.text, &config.origin)?)?;
+    Ok((model, Part::new(config, path.parameters())))
+}
+
+pub(super) fn build_unet(source: &dyn ParameterSource, config: ConfigFile) -> Result<(Unet, Part)> {
+    let path = Path::root(source);
+    let model = Unet::new(&path, &UnetConfig::from_json(&config.text, &config.origin)?)?;
+    Ok((model, Part::new(config, path.parameters())))
+}
+
+pub(super) fn build_vae(source: &dyn ParameterSource, config: ConfigFile) -> Result<(AutoencoderKl, Part)> {
+    let path = Path::root(source);
+    let model = AutoencoderKl::new(&path, &VaeConfig::from_json(&config.text, &config.origin)?)?;
+    Ok((model, Part::new(config, path.parameters())))
+}
+
+fn read<M>(
+    folder: &Folder,
+    name: &str,
+    stem: &str,
+    expected: Kind,
+    build: impl Fn(&dyn ParameterSource, ConfigFile) -> Result<(M, Part)>,
+) -> Result<(M, Part)> {
+    let part = folder.child(name);
+    if !part.exists() {
+        invalid_input!("{folder} has no {name} folder: expected a model in the diffusers layout (unet, vae, text_encoder, tokenizer, scheduler)");
+    }
+    let config = ConfigFile::read(&part, "config.json")?;
+    let archive = Archive::in_folder(&part, stem)?;
+    kind::refuse_other(&archive, expected)?;
+    let (model, mut built) = build(&archive, config)?;
+    archive.finish()?;
+    built.digest = Some(archive.digest()?);
+    built.stored = Some(stored_types(&archive));
+    Ok((model, built))
+}
+
+fn stored_types(archive: &Archive) -> String {
+    let mut types: Vec<String> = Vec::new();
+    for stored in archive.names().filter_map(|name| archive.stored_type(name)).filter(|stored| stored.is_float()) {
+        let stored = stored.to_string();
+        if !types.contains(&stored) {
+            types.push(stored);
+        }
+    }
+    types.join(" and ")
+}
