@@ -95,10 +95,11 @@ fn forward_winograd<'a>(geometry: &Geometry, image: &'a [f32], weights: &'a [f32
 
 /// dW [out, window] = dyᵀ · windows, the depth running over all cells of all images in order.
 fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
-    if winograd::suits(geometry) {
+    let cells = geometry.batch * geometry.output_cells();
+    // The weight's gradient is one sum over the batch: here the batch may decide.
+    if winograd::suits(geometry) && cells >= 512 {
         return forward_winograd(geometry, image, &[]).weight_gradient(output_gradient);
     }
-    let cells = geometry.batch * geometry.output_cells();
     let mut share = Buffer::scratch(geometry.outputs * geometry.window());
     let left = AcrossDepth { data: output_gradient, depth_stride: geometry.outputs };
     product(&left, &windows::<false>(geometry, image), cells, &mut rows_of(&mut share, geometry.window()), &Finish::default());

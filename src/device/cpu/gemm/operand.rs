@@ -93,24 +93,27 @@ pub(super) fn pack_right<O: Operand>(operand: &O, lane: usize, columns: usize, s
     if depth == 0 {
         return;
     }
-    let mut rows = [0.0; LANES * DEPTH];
-    for (index, panel) in panels.chunks_exact_mut(depth * COLUMNS).take(columns.div_ceil(COLUMNS)).enumerate() {
-        let lane = lane + index * COLUMNS;
-        let used = COLUMNS.min(columns - index * COLUMNS);
-        if O::ALONG_DEPTH {
-            for first in (0..COLUMNS).step_by(LANES) {
-                for (row, run) in rows.chunks_exact_mut(DEPTH).enumerate() {
-                    if first + row < used {
-                        operand.copy(lane + first + row, step, &mut run[..depth]);
-                    } else {
-                        run[..depth].fill(0.0);
-                    }
+    let panels = &mut panels[..columns.div_ceil(COLUMNS) * COLUMNS * depth];
+    if O::ALONG_DEPTH {
+        let mut rows = [0.0; LANES * DEPTH];
+        for first in (0..columns.next_multiple_of(COLUMNS)).step_by(LANES) {
+            for (row, run) in rows.chunks_exact_mut(DEPTH).enumerate() {
+                if first + row < columns {
+                    operand.copy(lane + first + row, step, &mut run[..depth]);
+                } else {
+                    run[..depth].fill(0.0);
                 }
-                transpose(&rows, depth, first, panel);
             }
-        } else {
-            for (index, run) in panel.chunks_exact_mut(COLUMNS).enumerate() {
-                operand.copy(step + index, lane, &mut run[..used]);
+            let panel = &mut panels[first / COLUMNS * COLUMNS * depth..][..COLUMNS * depth];
+            transpose(&rows, depth, first % COLUMNS, panel);
+        }
+    } else {
+        // Whole runs at each step: the lanes of all panels are neighbours in memory.
+        for index in 0..depth {
+            for (panel, first) in (0..columns).step_by(COLUMNS).enumerate() {
+                let used = COLUMNS.min(columns - first);
+                let run = &mut panels[(panel * depth + index) * COLUMNS..][..COLUMNS];
+                operand.copy(step + index, lane + first, &mut run[..used]);
                 run[used..].fill(0.0);
             }
         }

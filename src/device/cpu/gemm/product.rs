@@ -8,11 +8,14 @@ use rayon::prelude::*;
 use super::kernel::{self, COLUMNS, DEPTH, Isa, Panels, ROWS, Target};
 use super::operand::{LEFT_PANEL, Operand, pack_left, pack_right};
 use super::output::Finish;
+use crate::device::cpu::Buffer;
 
 /// Most columns that are packed at once: 256 x 384 elements take 384 KiB of the second-level cache.
 const MOST_COLUMNS: usize = 384;
 /// Fewest rows of a thread's part, so that packing the right factor pays.
 const FEWEST_ROWS: usize = 64;
+/// Most rows that count as few.
+const FEW_ROWS: usize = 64;
 /// Parts for each thread: enough to even out a busy machine.
 const PARTS_PER_THREAD: usize = 4;
 /// Multiply-adds below which a second thread costs more than it saves.
@@ -23,6 +26,9 @@ const SMALL: usize = 1 << 17;
 /// All rows have the same length, the number of columns. They may lie anywhere.
 pub fn product<A: Operand, B: Operand>(left: &A, right: &B, depth: usize, rows: &mut [&mut [f32]], finish: &Finish) {
     let width = rows.first().map_or(0, |row| row.len());
+    if B::ALONG_DEPTH && rows.len() <= FEW_ROWS && width >= 4 * FEW_ROWS && !finish.accumulate {
+        return exchanged(left, right, depth, rows, finish);
+    }
     let threads = rayon::current_num_threads();
     if threads == 1 || rows.len() * width * depth <= SMALL {
         return product_on_this_thread(left, right, depth, rows, finish);
@@ -44,6 +50,25 @@ pub fn product<A: Operand, B: Operand>(left: &A, right: &B, depth: usize, rows: 
         let columns = rows.first().map_or(0, |row| row.len());
         Part { left, right, depth, finish, row, column, width }.compute(&mut rows, 0..columns);
     });
+}
+
+/// [`product`] with its factors exchanged, for few rows: the right factor's lanes, which lie along the depth, would have to be transposed to be
+/// packed, which costs as much as multiplying them with a few rows. As the left factor they are only copied. The sums are the same to the bit.
+fn exchanged<A: Operand, B: Operand>(left: &A, right: &B, depth: usize, rows: &mut [&mut [f32]], finish: &Finish) {
+    let height = rows.len();
+    let width = rows.first().map_or(0, |row| row.len());
+    let mut sums = Buffer::<f32>::scratch(height * width);
+    let mut columns: Vec<&mut [f32]> = sums.chunks_mut(height.max(1)).collect();
+    product(right, left, depth, &mut columns, &Finish { scale: finish.scale, ..Finish::default() });
+    for first in (0..width).step_by(COLUMNS) {
+        let end = width.min(first + COLUMNS);
+        for (index, row) in rows.iter_mut().enumerate() {
+            for (out, column) in row[first..end].iter_mut().zip(first..end) {
+                *out = sums[column * height + index];
+            }
+        }
+    }
+    finish.add_terms(rows, 0..width, [0, 0], width);
 }
 
 /// [`product`] on the calling thread.

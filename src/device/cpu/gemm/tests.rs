@@ -20,7 +20,18 @@ fn orders(data: &[f32], rows: usize, columns: usize) -> [MatrixRef<'_>; 2] {
 
 #[test]
 fn every_size_and_order_matches_the_definition() {
-    for sizes in [[1, 1, 1], [3, 5, 7], [14, 32, 256], [15, 33, 257], [29, 16, 300], [64, 17, 40], [130, 800, 70], [1, 100, 600], [200, 3, 520]] {
+    for sizes in [
+        [1, 1, 1],
+        [3, 5, 7],
+        [14, 32, 256],
+        [15, 33, 257],
+        [29, 16, 300],
+        [64, 17, 40],
+        [130, 800, 70],
+        [1, 300, 600],
+        [63, 257, 130],
+        [200, 3, 520],
+    ] {
         let [m, n, k] = sizes;
         let left = random("left", &[m, k]).to_f32_vec().unwrap();
         let right = random("right", &[k, n]).to_f32_vec().unwrap();
@@ -40,7 +51,7 @@ fn every_size_and_order_matches_the_definition() {
 }
 
 #[test]
-fn a_row_and_a_column_alone_give_the_same_bits() {
+fn a_row_alone_gives_the_same_bits() {
     let [m, n, k] = [45, 70, 611];
     let left = random("left", &[m, k]).to_f32_vec().unwrap();
     let right = random("right", &[k, n]).to_f32_vec().unwrap();
@@ -53,6 +64,24 @@ fn a_row_and_a_column_alone_give_the_same_bits() {
         gemm([1, n, k], a, b, MatrixMut { data: &mut alone, row_stride: n }, &Finish::default());
         assert_eq!(alone, whole[row * n..(row + 1) * n]);
     }
+    // Few rows and many columns: the factors are exchanged.
+    let right = random("right", &[300, k]).to_f32_vec().unwrap();
+    let b = MatrixRef::row_major(&right, k).transposed();
+    let (mut few, mut many) = (vec![0.0; 2 * 300], vec![0.0; m * 300]);
+    let finish = Finish { scale: 0.3, ..Finish::default() };
+    gemm_parallel([2, 300, k], a, b, MatrixMut { data: &mut few, row_stride: 300 }, &finish);
+    gemm([m, 300, k], a, b, MatrixMut { data: &mut many, row_stride: 300 }, &finish);
+    assert!(few == many[..few.len()]);
+}
+
+#[test]
+fn a_column_alone_gives_the_same_bits() {
+    let [m, n, k] = [45, 70, 611];
+    let left = random("left", &[m, k]).to_f32_vec().unwrap();
+    let right = random("right", &[k, n]).to_f32_vec().unwrap();
+    let mut whole = vec![0.0; m * n];
+    let (a, b) = (MatrixRef::row_major(&left, k), MatrixRef::row_major(&right, n));
+    gemm([m, n, k], a, b, MatrixMut { data: &mut whole, row_stride: n }, &Finish::default());
     for column in 0..n {
         let mut alone = vec![0.0; m];
         let b = MatrixRef { data: &right[column..], row_stride: n, column_stride: 1 };

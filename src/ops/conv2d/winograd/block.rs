@@ -10,7 +10,7 @@ use super::transform::{Input, Output, both_axes};
 use super::{Convolution, POINTS, TILE};
 use crate::device::cpu::gemm::Finish;
 use crate::device::cpu::gemm::kernel::{self, COLUMNS, Isa, LeftOrder, Panels, ROWS, Target};
-use crate::device::cpu::lanes::{LANES, Lanes};
+use crate::device::cpu::lanes::{LANES, Lanes, prefetch};
 
 /// Most channels whose weight points are held at a time: 36 x 128 x 32 elements are 576 KiB of the second-level cache.
 const MOST_CHANNELS: usize = 128;
@@ -105,6 +105,10 @@ impl Convolution<'_> {
             let pixels = self.pixels_of(tile, &channels, zeros);
             for channel in (0..channels.len()).step_by(LANES) {
                 let at = row * layout.stride + channel;
+                if channel % LINE == 0 {
+                    // The pixels that the next tile has and this one has not.
+                    pixels.iter().flat_map(|pixels| &pixels[2..]).for_each(|pixel| prefetch(pixel, TILE * self.channels + channel));
+                }
                 both_axes::<Input>(|y, x| Lanes::load(&pixels[y][x][channel..]), |i, j, value| store_point(points, layout.plane, at, [i, j], value));
             }
         }

@@ -46,7 +46,7 @@ pub(super) fn suits(geometry: &Geometry) -> bool {
         && geometry.stride == 1
         && geometry.before.iter().all(|&zeros| zeros <= 2)
         && geometry.inputs.min(geometry.outputs) >= 16
-        && height * width >= 64
+        && height * width >= if geometry.inputs * geometry.outputs <= LARGE_WEIGHT { 64 } else { 256 }
         && 2 * computed <= 3 * height * width
 }
 
@@ -100,5 +100,7 @@ impl Convolution<'_> {
     }
 }
 
+/// Pairs of channels from which the weight's transform is worth it only for more tiles than 8 x 8 outputs have.
+const LARGE_WEIGHT: usize = 512 * 512;
 /// Tiles below which the weight's transform would outweigh the products.
 const SMALL_BLOCK: usize = 48;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::block::store_point;
 use super::transform::{Weight, both_axes};
 use crate::device::cpu::gemm::kernel::COLUMNS;
-use crate::device::cpu::lanes::{LANES, Lanes};
+use crate::device::cpu::lanes::{LANES, Lanes, prefetch};
 
 /// The 3 x 3 weight `[out, 3, 3, in]` of a layer, seen from the pass that uses it.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,10 @@ impl<'a> WeightView<'a> {
         for (tap, to) in taps.iter_mut().enumerate() {
             for (row, output) in to.iter_mut().zip(outputs.clone()) {
                 let from = (output * 9 + tap) * self.inputs + channel;
-                *row = Lanes::load(&self.data[from..from + channels]);
+                let run = &self.data[from..from + channels];
+                // 72 runs at once are too many for the processor to foresee.
+                prefetch(run, 4 * LANES);
+                *row = Lanes::load(run);
             }
             *to = Lanes::transpose(*to);
         }
