@@ -5,6 +5,8 @@
 mod bench;
 mod check;
 mod config_file;
+mod forward;
+mod info;
 pub mod output;
 
 use std::ffi::OsString;
@@ -90,12 +92,18 @@ pub enum Command {
     Bench(bench::Arguments),
     /// A dry look at a data set: objects, defect types, counts, split, sizes, and every file that does not fit
     Check(check::Arguments),
+    /// One network on tensors from a file, for comparing with another framework
+    Forward(forward::Arguments),
+    /// What this machine, the base model and the file formats are
+    Info(info::Arguments),
 }
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
     match command {
         Command::Bench(arguments) => bench::run(arguments, globals),
         Command::Check(arguments) => check::run(arguments, globals),
+        Command::Forward(arguments) => forward::run(arguments, globals),
+        Command::Info(arguments) => info::run(arguments, globals),
     }
 }
 
