@@ -12,3 +12,4 @@ pub mod schedule;
 pub mod signals;
 pub mod state;
 pub mod tensorboard;
+pub mod embeddings;
