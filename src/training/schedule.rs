@@ -24,6 +24,18 @@ pub enum Schedule {
         /// Learning rate at and after the end.
         last: f64,
     },
+    /// A linear rise, then `rate`, then a linear fall to 0 over the last `decay` of `steps` steps (Hägele et al. 2024). Unlike with a cosine, a run may be
+    /// made longer or shorter until its fall begins.
+    HoldThenDecay {
+        /// The highest learning rate.
+        rate: f64,
+        /// Steps of the rise.
+        warm_up: u64,
+        /// Length of the run in steps.
+        steps: u64,
+        /// Steps of the fall.
+        decay: u64,
+    },
 }
 
 impl Schedule {
@@ -31,7 +43,10 @@ impl Schedule {
     pub fn rate(&self, step: u64) -> f64 {
         match *self {
             Self::Constant { rate } => rate,
-            Self::WarmUpCosine { rate, warm_up, .. } if step < warm_up => rate * (step + 1) as f64 / warm_up as f64,
+            Self::WarmUpCosine { rate, warm_up, .. } | Self::HoldThenDecay { rate, warm_up, .. } if step < warm_up => {
+                rate * (step + 1) as f64 / warm_up as f64
+            }
+            Self::HoldThenDecay { rate, steps, decay, .. } => rate * (steps.saturating_sub(step) as f64 / decay.max(1) as f64).min(1.0),
             Self::WarmUpCosine { rate, warm_up, steps, last } => {
                 let length = steps.saturating_sub(warm_up).max(1);
                 let position = ((step - warm_up) as f64 / length as f64).min(1.0);
@@ -43,7 +58,7 @@ impl Schedule {
     /// Refuses rates that are negative or not finite.
     pub fn check(&self) -> Result<()> {
         let rates = match *self {
-            Self::Constant { rate } => [rate, rate],
+            Self::Constant { rate } | Self::HoldThenDecay { rate, .. } => [rate, rate],
             Self::WarmUpCosine { rate, last, .. } => [rate, last],
         };
         for rate in rates {
@@ -73,6 +88,15 @@ mod tests {
         assert!((schedule.rate(54) - 0.55).abs() < 1e-12, "half way");
         assert!((schedule.rate(104) - 0.1).abs() < 1e-12);
         assert!((schedule.rate(1_000) - 0.1).abs() < 1e-12, "stays at the end");
+    }
+
+    #[test]
+    fn hold_then_decay_depends_on_the_length_only_at_the_end() {
+        let schedule = |steps| Schedule::HoldThenDecay { rate: 1.0, warm_up: 4, steps, decay: 10 };
+        assert_eq!([0, 3, 4, 90].map(|step| schedule(100).rate(step)), [0.25, 1.0, 1.0, 1.0]);
+        assert_eq!(schedule(100).rate(95), 0.5);
+        assert_eq!([100, 200].map(|step| schedule(100).rate(step)), [0.0, 0.0]);
+        assert!((0..90).all(|step| schedule(100).rate(step) == schedule(500).rate(step)));
     }
 
     #[test]

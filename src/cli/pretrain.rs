@@ -1,0 +1,98 @@
+//! `pretrain`: trains a small base model from nothing, as the one in `weights/tiny/`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::cli::{Globals, output};
+use crate::error::Result;
+use crate::invalid_input;
+use crate::training::pretraining::Pretraining;
+use crate::training::pretraining::recipe::Recipe;
+use crate::training::run_folder::RunFolder;
+
+/// Flags of the command.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder for checkpoints, previews and the finished model
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// tiny: the embedded base model, an hour or two on two cores; smoke: seconds, nothing to look at
+    #[arg(long, default_value = "tiny", value_name = "NAME")]
+    recipe: String,
+    /// Go on from the folder's checkpoints
+    #[arg(long)]
+    resume: bool,
+    /// Stop after the autoencoder (vae), or go on with the diffusion model on its latents (all)
+    #[arg(long, value_enum, default_value_t = Stage::All)]
+    stage: Stage,
+    /// Steps of the autoencoder [default: the recipe's]
+    #[arg(long, value_name = "N")]
+    steps_vae: Option<u64>,
+    /// Steps of the diffusion model [default: the recipe's]
+    #[arg(long, value_name = "N")]
+    steps_diffusion: Option<u64>,
+    /// Pictures a step, in both stages [default: the recipe's]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Steps between two checkpoints
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    checkpoint_every: u64,
+    /// Steps between two previews
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    preview_every: u64,
+}
+
+/// How far a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    Vae,
+    All,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let mut recipe = Recipe::named(&arguments.recipe)?;
+    if let Some(steps) = arguments.steps_vae {
+        recipe.autoencoder.steps = steps;
+    }
+    if let Some(steps) = arguments.steps_diffusion {
+        recipe.denoiser.steps = steps;
+    }
+    if let Some(batch) = arguments.batch_size {
+        (recipe.autoencoder.batch, recipe.denoiser.batch) = (batch, batch);
+    }
+    let positive = [
+        ("--steps-vae", recipe.autoencoder.steps),
+        ("--steps-diffusion", recipe.denoiser.steps),
+        ("--batch-size", recipe.denoiser.batch as u64),
+        ("--checkpoint-every", arguments.checkpoint_every),
+        ("--preview-every", arguments.preview_every),
+    ];
+    if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
+        invalid_input!("{flag} 0: expected at least 1");
+    }
+    let folder = RunFolder::open(&arguments.out, arguments.resume, &Config { globals, recipe: &recipe })?;
+    let run = Pretraining {
+        recipe,
+        seed: globals.seed,
+        folder: folder.path().to_owned(),
+        checkpoint_every: arguments.checkpoint_every,
+        preview_every: arguments.preview_every,
+    };
+    let autoencoder = run.autoencoder()?;
+    if arguments.stage == Stage::Vae {
+        return Ok(());
+    }
+    let denoiser = run.denoiser(autoencoder.vae())?;
+    let model = run.export(&autoencoder, &denoiser)?;
+    if globals.json { output::json(&serde_json::json!({ "model": model })) } else { output::line(format!("the model is in {}", model.display())) }
+}
+
+/// What the run folder keeps of the settings.
+#[derive(Serialize)]
+struct Config<'a> {
+    globals: &'a Globals,
+    recipe: &'a Recipe,
+}

@@ -1,0 +1,185 @@
+//! The second stage: UNet and text encoder learn together to predict the noise in latents from their captions.
+
+use std::path::PathBuf;
+
+use super::latents::Latents;
+use super::preview::Sampling;
+use super::recipe::DenoiserRecipe;
+use super::start;
+use crate::autograd::Var;
+use crate::diffusion::Schedule;
+use crate::error::Result;
+use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::tokenizer::ClipTokenizer;
+use crate::models::unet::{Unet, UnetConfig};
+use crate::models::vae::AutoencoderKl;
+use crate::nn::{ParameterSet, ParameterSource, Path};
+use crate::ops::{self, MaskedMean};
+use crate::tensor::Tensor;
+use crate::tensor::random::{Sampler, Stream};
+use crate::training::fit::{Loss, Task};
+use crate::training::recorder::Recorder;
+
+/// UNet and text encoder in training.
+pub struct DenoiserStage {
+    recipe: DenoiserRecipe,
+    seed: u64,
+    schedule: Schedule,
+    unet: Unet,
+    text_encoder: ClipTextModel,
+    unet_parameters: ParameterSet,
+    text_parameters: ParameterSet,
+}
+
+/// The encoded pictures of the stage.
+pub struct Pool {
+    /// Latents of small pictures.
+    pub small: Latents,
+    /// Latents of pictures of twice the side.
+    pub large: Latents,
+    /// Token ids of the empty caption.
+    pub empty: Vec<i32>,
+    /// Multiplies the latents: the finished autoencoder's scaling factor.
+    pub scale: f64,
+}
+
+/// The stage as the training loop sees it.
+pub struct DenoiserTask<'a> {
+    /// What is trained.
+    pub stage: &'a DenoiserStage,
+    /// What it is trained on.
+    pub pool: &'a Pool,
+    /// Decodes previews.
+    pub vae: &'a AutoencoderKl,
+    /// Tokenises their captions.
+    pub tokenizer: &'a ClipTokenizer,
+    /// Folder for pictures.
+    pub previews: PathBuf,
+}
+
+impl Task for DenoiserTask<'_> {
+    fn loss(&mut self, step: u64, _part: usize) -> Result<Loss> {
+        Ok(self.stage.loss(self.pool, step)?.into())
+    }
+
+    /// Samples of fixed captions.
+    fn validate(&mut self, step: u64, _: &mut Recorder) -> Result<()> {
+        let DenoiserStage { unet, text_encoder, schedule, .. } = self.stage;
+        let sampling = Sampling { vae: self.vae, scale: self.pool.scale, unet, text_encoder, tokenizer: self.tokenizer, schedule };
+        for (name, side) in [("small", self.pool.small.side()), ("large", self.pool.large.side())] {
+            let picture = sampling.draw(side, PREVIEW_STEPS, PREVIEW_GUIDANCE)?;
+            picture.save(&self.previews.join(format!("samples-{name}-{step:06}.png")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sampler steps of a preview, and its guidance.
+const PREVIEW_STEPS: usize = 20;
+const PREVIEW_GUIDANCE: f64 = 3.0;
+
+/// One step's input.
+struct Batch {
+    latent: Tensor,
+    captions: Tensor,
+    timesteps: Vec<i32>,
+}
+
+/// Every how manyth sample is a window of a large picture rather than a whole small one.
+const WINDOW_EVERY: usize = 4;
+
+impl DenoiserStage {
+    /// Networks with all parameters trainable, their first values from `source`.
+    pub fn new(
+        recipe: &DenoiserRecipe,
+        configs: (&UnetConfig, &ClipTextConfig),
+        schedule: Schedule,
+        seed: u64,
+        source: &dyn ParameterSource,
+    ) -> Result<Self> {
+        let (unet_path, text_path) = (Path::root(source), Path::root(source));
+        let unet = Unet::new(&unet_path, configs.0)?;
+        let text_encoder = ClipTextModel::new(&text_path, configs.1)?;
+        let (unet_parameters, text_parameters) = (unet_path.parameters(), text_path.parameters());
+        unet_parameters.set_trainable(true);
+        text_parameters.set_trainable(true);
+        start::quiet_branches(&unet_parameters)?;
+        Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, unet_parameters, text_parameters })
+    }
+
+    /// The noise predictor.
+    pub fn unet(&self) -> &Unet {
+        &self.unet
+    }
+
+    /// The text encoder.
+    pub fn text_encoder(&self) -> &ClipTextModel {
+        &self.text_encoder
+    }
+
+    /// Parameters of the UNet and of the text encoder, whose names differ.
+    pub fn parameters(&self) -> ParameterSet {
+        self.unet_parameters.clone().join(self.text_parameters.clone())
+    }
+
+    /// The UNet's parameters.
+    pub fn unet_parameters(&self) -> &ParameterSet {
+        &self.unet_parameters
+    }
+
+    /// The text encoder's parameters.
+    pub fn text_parameters(&self) -> &ParameterSet {
+        &self.text_parameters
+    }
+
+    /// Weighted mean of squared errors of the noise, shape `[]`: a pure function of parameters, pool, seed and step.
+    pub fn loss(&self, pool: &Pool, step: u64) -> Result<Var> {
+        let batch = self.batch(pool, step)?;
+        let noise = Stream::new(self.seed, "pretraining noise", &[step]).normal(batch.latent.shape())?;
+        let timesteps = Tensor::from_i32(batch.timesteps.clone(), &[batch.timesteps.len()])?;
+        let noisy = self.schedule.add_noise(&batch.latent, &noise, &timesteps)?;
+        let context = self.text_encoder.forward(&batch.captions)?;
+        let predicted = self.unet.forward(&Var::constant(noisy), &timesteps, &context, None)?;
+        ops::masked_mse(&predicted, &noise, &self.weights(&batch)?, MaskedMean::Elements)
+    }
+
+    /// The root of each sample's weight min(limit, snr) / snr, `[batch, height, width, 1]`: steps that are nearly clean would otherwise take most
+    /// of the network's attention for what the eye does not see.
+    fn weights(&self, batch: &Batch) -> Result<Tensor> {
+        let [count, height, width, _] = batch.latent.dims()?;
+        let alphas = self.schedule.alphas_cumprod();
+        let mut weights = Vec::with_capacity(count * height * width);
+        for &timestep in &batch.timesteps {
+            let alpha = alphas[timestep as usize];
+            let ratio = alpha / (1.0 - alpha);
+            let weight = (ratio.min(self.recipe.snr_limit) / ratio).sqrt() as f32;
+            weights.extend(std::iter::repeat_n(weight, height * width));
+        }
+        Tensor::from_f32(weights, &[count, height, width, 1])
+    }
+
+    fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
+        let DenoiserRecipe { batch, steps, finishing_steps, empty_captions, .. } = self.recipe;
+        let finishing = step + finishing_steps >= steps;
+        let (count, side) = if finishing { (batch.div_ceil(4), pool.large.side()) } else { (batch, pool.small.side()) };
+        let mut order = Sampler::new(self.seed, "pretraining batch", &[step]);
+        let (mut latent, mut captions, mut timesteps) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..count {
+            let latents = if finishing || index % WINDOW_EVERY == 0 { &pool.large } else { &pool.small };
+            let picture = order.below(latents.count());
+            let slack = latents.side() - side;
+            let corner = (order.below(slack + 1), order.below(slack + 1));
+            latents.window(picture, corner, side, pool.scale as f32, &mut latent)?;
+            captions.extend_from_slice(if order.chance(empty_captions) { &pool.empty } else { latents.caption(picture)? });
+            // One time step from each of `count` equal parts: less variance than free draws.
+            let position = (index as f32 + order.uniform()) / count as f32;
+            timesteps.push(((position * self.schedule.train_timesteps() as f32) as i32).min(self.schedule.train_timesteps() as i32 - 1));
+        }
+        // Which picture gets which part must not depend on its place in the batch.
+        let shuffled = order.permutation(count);
+        let timesteps = shuffled.into_iter().map(|index| timesteps[index]).collect();
+        let latent = Tensor::from_f32(latent, &[count, side, side, pool.small.channels()])?;
+        let tokens = pool.empty.len();
+        Ok(Batch { latent, captions: Tensor::from_i32(captions, &[count, tokens])?, timesteps })
+    }
+}

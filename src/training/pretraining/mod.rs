@@ -1,0 +1,169 @@
+//! Pretraining of a small latent diffusion model from nothing, on procedural pictures (`data::pretraining`): first the autoencoder, then, on its
+//! latents, UNet and text encoder together.
+//!
+//! A run's folder holds `autoencoder/` and `denoiser/` with checkpoints, logs and previews, `latents/` with the encoded pictures, and in the end
+//! `model/` in the diffusers layout.
+
+pub mod autoencoder;
+pub mod denoiser;
+mod export;
+pub mod latents;
+pub mod preview;
+pub mod recipe;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::data::pretraining;
+use crate::diffusion::Schedule as NoiseSchedule;
+use crate::error::Result;
+use crate::files;
+use crate::models::clip::ClipTextConfig;
+use crate::models::tokenizer::{self, ClipTokenizer};
+use crate::models::unet::UnetConfig;
+use crate::models::vae::{AutoencoderKl, VaeConfig};
+use crate::nn::{ParameterSet, RandomInit};
+use crate::tensor::Tensor;
+use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::checkpoint::Identity;
+use crate::training::ema::Ema;
+use crate::training::fit::{Plan, Task, fit};
+use crate::training::schedule::Schedule;
+use crate::training::state::State;
+use autoencoder::{AutoencoderStage, AutoencoderTask};
+use denoiser::{DenoiserStage, DenoiserTask, Pool};
+use latents::Series;
+use recipe::Recipe;
+
+/// A pretraining run.
+#[derive(Clone, Debug)]
+pub struct Pretraining {
+    /// What to train and for how long.
+    pub recipe: Recipe,
+    /// Seed of parameters, pictures and noise.
+    pub seed: u64,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between two previews.
+    pub preview_every: u64,
+}
+
+/// Largest global norm of a gradient.
+const CLIP_NORM: f64 = 1.0;
+/// Decay of the squared gradients' mean: short runs need it to follow quickly.
+const SQUARED_DECAY: f64 = 0.99;
+
+impl Pretraining {
+    /// The first stage, or what is left of it; its result is the moving average of the parameters.
+    pub fn autoencoder(&self) -> Result<AutoencoderStage> {
+        let recipe = &self.recipe.autoencoder;
+        let config = VaeConfig::from_json(self.recipe.vae, "the recipe's vae/config.json")?;
+        let stage = AutoencoderStage::new(recipe, &config, self.seed, &RandomInit { seed: self.seed })?;
+        let plan = self.plan("autoencoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
+        let identity = self.identity("autoencoder", json!({"vae": self.recipe.vae, "recipe": recipe}));
+        let folder = self.folder.join("autoencoder");
+        let mut task = AutoencoderTask { stage: &stage, previews: previews(&folder)? };
+        self.train(&folder, &identity, &plan, stage.parameters().clone(), recipe.average, &mut task)?;
+        Ok(stage)
+    }
+
+    /// The second stage, or what is left of it, on the latents of the first.
+    pub fn denoiser(&self, vae: &AutoencoderKl) -> Result<Trained> {
+        let recipe = &self.recipe.denoiser;
+        let tokenizer = self.tokenizer()?;
+        let pool = self.pool(vae, &tokenizer)?;
+        let schedule = NoiseSchedule::from_json(self.recipe.scheduler, "the recipe's scheduler/scheduler_config.json")?;
+        let unet = UnetConfig::from_json(self.recipe.unet, "the recipe's unet/config.json")?;
+        let text = self.text_config(tokenizer.vocabulary_size())?;
+        let stage = DenoiserStage::new(recipe, (&unet, &text), schedule, self.seed, &RandomInit { seed: self.seed })?;
+        let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
+        let identity = self
+            .identity("denoiser", json!({"unet": self.recipe.unet, "text_encoder": self.recipe.text_encoder, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe}));
+        let folder = self.folder.join("denoiser");
+        let mut task = DenoiserTask { stage: &stage, pool: &pool, vae, tokenizer: &tokenizer, previews: previews(&folder)? };
+        self.train(&folder, &identity, &plan, stage.parameters(), recipe.average, &mut task)?;
+        Ok(Trained { stage, tokenizer, scale: pool.scale })
+    }
+
+    /// Writes the finished model in the diffusers layout into `model/` of the run's folder.
+    pub fn export(&self, autoencoder: &AutoencoderStage, trained: &Trained) -> Result<PathBuf> {
+        let folder = self.folder.join("model");
+        export::save(&folder, &self.recipe, autoencoder, trained)?;
+        Ok(folder)
+    }
+
+    fn tokenizer(&self) -> Result<ClipTokenizer> {
+        let words = pretraining::words();
+        let (vocabulary, merges) = tokenizer::train(words.iter().map(String::as_str))?;
+        ClipTokenizer::from_vocabulary(&vocabulary, &merges, self.text_config(1)?.max_position_embeddings)
+    }
+
+    fn text_config(&self, vocabulary: usize) -> Result<ClipTextConfig> {
+        let config = export::with_fields(self.recipe.text_encoder, &[("vocab_size", json!(vocabulary))])?;
+        ClipTextConfig::from_json(&config, "the recipe's text_encoder/config.json")
+    }
+
+    /// Draws and encodes the pictures of the second stage, or reads what an earlier start of the run has encoded.
+    fn pool(&self, vae: &AutoencoderKl, tokenizer: &ClipTokenizer) -> Result<Pool> {
+        let recipe = &self.recipe.denoiser;
+        let series = |count, size| Series { seed: self.seed, first: 1 << 32, count, size };
+        let folder = self.folder.join("latents");
+        let small = latents::load_or_encode(&folder.join("small"), series(recipe.small_pictures, recipe.crop), vae, tokenizer)?;
+        let large = latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop), vae, tokenizer)?;
+        let scale = 1.0 / small.root_mean_square()?;
+        Ok(Pool { small, large, empty: tokenizer.encode("")?, scale })
+    }
+
+    fn plan(&self, label: &str, steps: u64, rate: f64, warm_up: u64, decay: u64) -> Plan {
+        let schedule = Schedule::HoldThenDecay { rate, warm_up, steps, decay };
+        Plan { checkpoint_every: self.checkpoint_every, validate_every: self.preview_every, ..Plan::new(label, steps, schedule) }
+    }
+
+    /// What a stage's checkpoints belong to. The number of steps is left out: it only says when the learning rate's fall begins.
+    fn identity(&self, stage: &str, mut config: Value) -> Identity {
+        if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_object_mut) {
+            recipe.remove("steps");
+        }
+        Identity { task: format!("pretraining, {stage}"), base_model: String::new(), seed: self.seed, config }
+    }
+
+    /// Trains and leaves the moving averages in the parameters, frozen.
+    fn train(&self, folder: &Path, identity: &Identity, plan: &Plan, parameters: ParameterSet, average: f64, task: &mut dyn Task) -> Result<()> {
+        let options = AdamWOptions { beta2: SQUARED_DECAY, clip_norm: Some(CLIP_NORM), ..AdamWOptions::default() };
+        let optimiser = AdamW::new(&parameters, options)?;
+        let average = Ema::new(&parameters, average)?;
+        let mut state = State::new(parameters.clone(), optimiser, Some(average));
+        fit(folder, identity, plan, &mut state, task)?;
+        let averages: HashMap<String, Tensor> = state.ema.iter().flat_map(Ema::state).collect();
+        for parameter in parameters.iter() {
+            if let Some(value) = averages.get(&format!("average.{}", parameter.name())) {
+                parameter.set(value.clone())?;
+            }
+            parameter.set_trainable(false);
+        }
+        Ok(())
+    }
+}
+
+/// The second stage's result.
+pub struct Trained {
+    /// UNet and text encoder with the averages in them.
+    pub stage: DenoiserStage,
+    /// Made from the captions' words.
+    pub tokenizer: ClipTokenizer,
+    /// Scaling factor of the latents.
+    pub scale: f64,
+}
+
+fn previews(folder: &Path) -> Result<PathBuf> {
+    let folder = folder.join("previews");
+    files::create_folder(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,254 @@
+//! What a pretraining run trains and for how long: every number in one place.
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::invalid_input;
+
+/// A complete recipe. The networks' shapes are the JSON that the finished model carries.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// `vae/config.json`; the scaling factor is measured after the first stage.
+    pub vae: &'static str,
+    /// `unet/config.json`.
+    pub unet: &'static str,
+    /// `text_encoder/config.json`; the vocabulary's size is filled in.
+    pub text_encoder: &'static str,
+    /// `scheduler/scheduler_config.json`.
+    pub scheduler: &'static str,
+    /// First stage.
+    pub autoencoder: AutoencoderRecipe,
+    /// Second stage.
+    pub denoiser: DenoiserRecipe,
+}
+
+/// Numbers of the first stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AutoencoderRecipe {
+    /// Optimiser steps, finishing ones included.
+    pub steps: u64,
+    /// Steps at the end on whole pictures, while the learning rate falls.
+    pub finishing_steps: u64,
+    /// Crops a step.
+    pub batch: usize,
+    /// Side of the crops in pixels.
+    pub crop: usize,
+    /// Side of the whole pictures in pixels.
+    pub picture: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps of its rise.
+    pub warm_up: u64,
+    /// Decay of the moving average.
+    pub average: f64,
+    /// Weight of the error's gradient.
+    pub gradient_weight: f32,
+    /// Weight of the divergence from a standard normal.
+    pub divergence_weight: f32,
+}
+
+/// Numbers of the second stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DenoiserRecipe {
+    /// Optimiser steps, finishing ones included.
+    pub steps: u64,
+    /// Steps at the end on whole large pictures, while the learning rate falls.
+    pub finishing_steps: u64,
+    /// Small latents a step; a finishing step has a quarter as many large ones.
+    pub batch: usize,
+    /// Small pictures, `crop` pixels a side, that are encoded once.
+    pub small_pictures: usize,
+    /// Large pictures, twice that, that are encoded once.
+    pub large_pictures: usize,
+    /// Side of a small picture in pixels.
+    pub crop: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps of its rise.
+    pub warm_up: u64,
+    /// Decay of the moving average.
+    pub average: f64,
+    /// Share of captions replaced by the empty one.
+    pub empty_captions: f32,
+    /// Limit of the signal-to-noise ratio in the loss's weight min(limit, snr) / snr (Hang et al. 2023).
+    pub snr_limit: f64,
+}
+
+/// The embedded base model. One group in each normalisation: with few channels a group, the normalisation would take the picture's mean colour away.
+const TINY_VAE: &str = r#"{
+  "_class_name": "AutoencoderKL",
+  "act_fn": "silu",
+  "block_out_channels": [16, 32, 64],
+  "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+  "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
+  "in_channels": 3,
+  "out_channels": 3,
+  "latent_channels": 4,
+  "layers_per_block": 1,
+  "mid_block_add_attention": false,
+  "norm_num_groups": 1,
+  "sample_size": 128,
+  "scaling_factor": 1.0
+}"#;
+const TINY_UNET: &str = r#"{
+  "_class_name": "UNet2DConditionModel",
+  "act_fn": "silu",
+  "attention_head_dim": 4,
+  "block_out_channels": [48, 64, 128],
+  "center_input_sample": false,
+  "cross_attention_dim": 128,
+  "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+  "downsample_padding": 1,
+  "flip_sin_to_cos": true,
+  "freq_shift": 0,
+  "in_channels": 4,
+  "layers_per_block": 1,
+  "mid_block_scale_factor": 1,
+  "norm_eps": 1e-05,
+  "norm_num_groups": 4,
+  "out_channels": 4,
+  "sample_size": 32,
+  "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]
+}"#;
+const TINY_TEXT_ENCODER: &str = r#"{
+  "architectures": ["CLIPTextModel"],
+  "model_type": "clip_text_model",
+  "hidden_act": "quick_gelu",
+  "hidden_size": 128,
+  "intermediate_size": 512,
+  "layer_norm_eps": 1e-05,
+  "max_position_embeddings": 32,
+  "num_attention_heads": 4,
+  "num_hidden_layers": 2
+}"#;
+
+/// More noise at the end than Stable Diffusion has: the mean colour of so few latent cells would still show through its last step, and the network
+/// would not learn to take colours from the caption.
+const SCHEDULER: &str = r#"{
+  "_class_name": "DDIMScheduler",
+  "beta_end": 0.03,
+  "beta_schedule": "scaled_linear",
+  "beta_start": 0.00085,
+  "clip_sample": false,
+  "num_train_timesteps": 1000,
+  "prediction_type": "epsilon",
+  "set_alpha_to_one": false,
+  "steps_offset": 1,
+  "timestep_spacing": "leading"
+}
+"#;
+
+/// Shapes of the smoke test: nothing to look at, seconds to train.
+const SMOKE_VAE: &str = r#"{
+  "_class_name": "AutoencoderKL",
+  "block_out_channels": [8, 8],
+  "in_channels": 3,
+  "out_channels": 3,
+  "latent_channels": 4,
+  "layers_per_block": 1,
+  "mid_block_add_attention": false,
+  "norm_num_groups": 1,
+  "sample_size": 32,
+  "scaling_factor": 1.0
+}"#;
+const SMOKE_UNET: &str = r#"{
+  "_class_name": "UNet2DConditionModel",
+  "attention_head_dim": 2,
+  "block_out_channels": [16, 16],
+  "cross_attention_dim": 16,
+  "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+  "flip_sin_to_cos": true,
+  "freq_shift": 0,
+  "in_channels": 4,
+  "layers_per_block": 1,
+  "norm_num_groups": 4,
+  "out_channels": 4,
+  "sample_size": 16,
+  "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]
+}"#;
+const SMOKE_TEXT_ENCODER: &str = r#"{
+  "architectures": ["CLIPTextModel"],
+  "model_type": "clip_text_model",
+  "hidden_act": "quick_gelu",
+  "hidden_size": 16,
+  "intermediate_size": 32,
+  "layer_norm_eps": 1e-05,
+  "max_position_embeddings": 32,
+  "num_attention_heads": 2,
+  "num_hidden_layers": 1
+}"#;
+
+impl Recipe {
+    /// The recipe called `name`.
+    ///
+    /// # Errors
+    /// An input error for an unknown name.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "tiny" => Ok(Self::tiny()),
+            "smoke" => Ok(Self::smoke()),
+            other => invalid_input!("--recipe {other}: expected tiny or smoke"),
+        }
+    }
+
+    /// The embedded base model: 128 pixels, latents of 32x32x4.
+    pub fn tiny() -> Self {
+        Self {
+            name: "tiny",
+            vae: TINY_VAE,
+            unet: TINY_UNET,
+            text_encoder: TINY_TEXT_ENCODER,
+            scheduler: SCHEDULER,
+            autoencoder: AutoencoderRecipe {
+                steps: 1400,
+                finishing_steps: 400,
+                batch: 8,
+                crop: 64,
+                picture: 128,
+                learning_rate: 1.2e-3,
+                warm_up: 100,
+                average: 0.998,
+                gradient_weight: 1.0,
+                divergence_weight: 1e-5,
+            },
+            denoiser: DenoiserRecipe {
+                steps: 6000,
+                finishing_steps: 1200,
+                batch: 16,
+                small_pictures: 8_000,
+                large_pictures: 3_000,
+                crop: 64,
+                learning_rate: 1e-3,
+                warm_up: 200,
+                average: 0.999,
+                empty_captions: 0.1,
+                snr_limit: 5.0,
+            },
+        }
+    }
+
+    /// A run of seconds that touches everything.
+    pub fn smoke() -> Self {
+        let tiny = Self::tiny();
+        Self {
+            name: "smoke",
+            vae: SMOKE_VAE,
+            unet: SMOKE_UNET,
+            text_encoder: SMOKE_TEXT_ENCODER,
+            scheduler: SCHEDULER,
+            autoencoder: AutoencoderRecipe { steps: 6, finishing_steps: 2, batch: 4, crop: 16, picture: 32, warm_up: 2, ..tiny.autoencoder },
+            denoiser: DenoiserRecipe {
+                steps: 6,
+                finishing_steps: 2,
+                batch: 4,
+                small_pictures: 12,
+                large_pictures: 4,
+                crop: 16,
+                warm_up: 2,
+                ..tiny.denoiser
+            },
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use super::*;
+use crate::autograd::Var;
+use crate::models::base::BaseModel;
+use crate::training::pretraining::latents::Latents;
+
+fn run(folder: &Path) -> Pretraining {
+    Pretraining { recipe: Recipe::smoke(), seed: 3, folder: folder.to_owned(), checkpoint_every: 2, preview_every: 100 }
+}
+
+#[test]
+fn the_autoencoder_loss_depends_on_the_step_alone() {
+    let recipe = Recipe::smoke();
+    let config = VaeConfig::from_json(recipe.vae, "smoke").unwrap();
+    let stage = AutoencoderStage::new(&recipe.autoencoder, &config, 1, &RandomInit { seed: 1 }).unwrap();
+    let loss = |step| stage.loss(step).unwrap().value.item().unwrap();
+    assert_eq!(loss(3), loss(3));
+    assert_ne!(loss(3), loss(4));
+}
+
+#[test]
+fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let finish = |run: &Pretraining| {
+        let autoencoder = run.autoencoder().unwrap();
+        let denoiser = run.denoiser(autoencoder.vae()).unwrap();
+        run.export(&autoencoder, &denoiser).unwrap()
+    };
+    let expected = finish(&run(whole.path()));
+    let model = BaseModel::load(Some(&expected)).unwrap();
+    assert_eq!(model.resolution(), 32);
+    assert_eq!(model.tokenizer.encode_bare("a photo of a broken plate").unwrap().len(), 6, "every word of the captions is one token");
+    drop(run(parts.path()).autoencoder().unwrap());
+    let found = finish(&run(parts.path()));
+    assert_eq!(BaseModel::load(Some(&found)).unwrap().hash, model.hash);
+}
+
+#[test]
+fn an_untrained_autoencoder_passes_colors() {
+    let recipe = Recipe::tiny();
+    let config = VaeConfig::from_json(recipe.vae, "tiny").unwrap();
+    let stage = AutoencoderStage::new(&recipe.autoencoder, &config, 1, &RandomInit { seed: 1 }).unwrap();
+    let (_, ratio) = preview::reconstructions(stage.vae(), 32, 8).unwrap();
+    assert!(ratio > 18.0, "{ratio:.1} dB before the first step");
+}
+
+#[test]
+fn windows_are_parts_of_the_latents() {
+    let values = Tensor::from_f32((0..2 * 4 * 4 * 2).map(|value| value as f32).collect::<Vec<_>>(), &[2, 4, 4, 2]).unwrap();
+    let latents = Latents::new(values.to_dtype(crate::tensor::DType::F16).unwrap(), Tensor::from_i32(vec![7, 8, 9, 10], &[2, 2]).unwrap()).unwrap();
+    let mut window = Vec::new();
+    latents.window(1, (1, 2), 2, 0.5, &mut window).unwrap();
+    assert_eq!(window, [22.0, 22.5, 23.0, 23.5, 26.0, 26.5, 27.0, 27.5], "picture 1, rows 1 and 2, columns 2 and 3");
+    assert_eq!(latents.caption(1).unwrap(), [9, 10]);
+    assert!(latents.window(1, (3, 2), 2, 1.0, &mut window).is_err());
+}
+
+#[test]
+fn smoothness_and_divergence_of_known_values() {
+    let ramp = Tensor::from_f32(vec![0.0, 1.0, 0.0, 1.0], &[1, 2, 2, 1]).unwrap();
+    assert_eq!(autoencoder::roughness(&Var::constant(ramp)).unwrap().item().unwrap(), 0.5, "1 across, 0 down");
+    let zeros = Var::constant(Tensor::zeros(&[1, 2, 2, 4]));
+    assert_eq!(autoencoder::divergence(&zeros, &zeros).unwrap().item().unwrap(), 0.0);
+    let off = autoencoder::peak_signal_to_noise(&Tensor::full(0.2, &[1, 8, 8, 3]), &Tensor::zeros(&[1, 8, 8, 3])).unwrap();
+    assert!((off - 20.0).abs() < 1e-4, "an error of a tenth of the range is 20 dB, found {off}");
+}
