@@ -1,5 +1,7 @@
 //! What tests share: tolerances, random tensors, finite differences, fixtures. Public so that the tests under `tests/` use the same.
 
+pub mod miniature;
+
 use std::collections::BTreeMap;
 
 use crate::autograd::Var;

@@ -5,8 +5,11 @@
 mod bench;
 mod check;
 mod config_file;
-pub mod output;
+mod folders;
+mod generate;
 mod pretrain;
+pub mod output;
+mod train;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -91,7 +94,20 @@ pub enum Command {
     Bench(bench::Arguments),
     /// A dry look at a data set: objects, defect types, counts, split, sizes, and every file that does not fit
     Check(check::Arguments),
-    /// Train a small base model from nothing on procedural industrial pictures, as the embedded one was.
+    /// Learn the defect types of a data set in one run: an embedding for each type and one encoder of masks for all
+    ///
+    /// The run folder gets checkpoints, a log (log.jsonl, TensorBoard events), validation pictures and in the end learned.safetensors, which
+    /// `anodiff generate --learned` takes.
+    Train(train::Arguments),
+    /// Generate pixel-aligned image/mask pairs of a learned defect type
+    ///
+    /// The folder gets the MVTec AD layout and manifest.jsonl with one line a pair. Finished pairs are kept: the same command again goes on, a
+    /// larger --count adds, another type shares the folder. An image depends on the seed, object, type and its number alone.
+    Generate(generate::Arguments),
+    /// Train a small base model from nothing on procedural industrial pictures, as the embedded one was
+    ///
+    /// First the autoencoder, then text encoder and UNet together on its latents. The folder gets checkpoints, logs, previews and in the end model/ in
+    /// the diffusers layout, which --model takes.
     Pretrain(pretrain::Arguments),
 }
 
@@ -99,6 +115,8 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
     match command {
         Command::Bench(arguments) => bench::run(arguments, globals),
         Command::Check(arguments) => check::run(arguments, globals),
+        Command::Train(arguments) => train::run(arguments, globals),
+        Command::Generate(arguments) => generate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
     }
 }

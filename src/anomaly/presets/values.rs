@@ -4,7 +4,7 @@ use super::{
     AugmentationKind, BatchNormPolicy, ConditioningMode, EncoderKind, GenerationPreset, LatentDraw, LossMean, Optimizer, Preset, PresetName,
     TrainingPreset,
 };
-use crate::anomaly::reweighting::{Estimate, Mode, Reweighting};
+use crate::anomaly::reweighting::{Mode, Reweighting};
 use crate::anomaly::templates::TemplateSet;
 use crate::data::mask::CellRule;
 
@@ -43,7 +43,7 @@ pub(super) fn default() -> Preset {
             steps: 50,
             eta: 1.0,
             guidance: 1.0,
-            reweighting: Reweighting { mode: Mode::Default, estimate: Estimate::Previous },
+            reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,
             last_blend: true,
             paste: true,
@@ -64,7 +64,7 @@ pub(super) fn paper() -> Preset {
         training: TrainingPreset { optimizer, loss_mean: LossMean::Elements, ..base.training },
         generation: GenerationPreset {
             steps: 200,
-            reweighting: Reweighting { mode: Mode::Paper, estimate: Estimate::Current },
+            reweighting: Reweighting::new(Mode::Paper),
             latent: LatentDraw::Sample,
             last_blend: false,
             paste: false,
@@ -110,7 +110,7 @@ pub(super) fn official() -> Preset {
             eta: 1.0,
             guidance: 1.0,
             // The released program leaves re-weighting off unless asked; `--reweight official` asks.
-            reweighting: Reweighting { mode: Mode::Off, estimate: Estimate::Previous },
+            reweighting: Reweighting::new(Mode::Off),
             latent: LatentDraw::Sample,
             last_blend: false,
             paste: false,

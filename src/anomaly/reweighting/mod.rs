@@ -90,6 +90,13 @@ pub struct Reweighting {
     pub estimate: Estimate,
 }
 
+impl Reweighting {
+    /// A formula with the estimate that belongs to it: Eq. 7 is taken at the step itself.
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, estimate: if mode == Mode::Paper { Estimate::Current } else { Estimate::Previous } }
+    }
+}
+
 /// The radius of the square (side 2r + 1) by which the released program dilates the latent mask at a time step: floor(8 (t + 100) / 1000), with 16 in
 /// place of 8 when there are exactly 50 steps; for latents of 32 cells a side, in proportion for others.
 pub fn official_radius(timestep: i32, steps: usize, latent_size: usize) -> usize {

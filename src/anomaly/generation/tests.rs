@@ -1,0 +1,170 @@
+use super::*;
+use crate::anomaly::presets::{Preset, PresetName};
+use crate::anomaly::reweighting::Reweighting;
+use crate::anomaly::templates::Templates;
+use crate::testing::{miniature, random};
+
+const SIDE: usize = miniature::RESOLUTION;
+
+fn setup(name: PresetName) -> (BaseModel, Learned) {
+    let folder = tempfile::tempdir().unwrap();
+    miniature::model(folder.path(), 1);
+    let base = BaseModel::load(Some(folder.path())).unwrap();
+    let preset = Preset::new(name);
+    let templates = Templates::built_in(preset.templates);
+    let learned = Learned::create(&base, preset, templates, vec![kind()], SIDE, 5).unwrap();
+    (base, learned)
+}
+
+fn kind() -> Kind {
+    Kind::new("plate", "dot")
+}
+
+fn settings(mode: Mode) -> GenerationPreset {
+    GenerationPreset { steps: 6, reweighting: Reweighting::new(mode), ..Preset::new(PresetName::Default).generation }
+}
+
+fn normal(index: u64) -> Picture {
+    let noise = random(&format!("normal {index}"), &[SIDE, SIDE, 3]);
+    Picture::from_parts(SIDE, SIDE, noise.to_f32_vec().unwrap().iter().map(|x| ((0.3 * x).clamp(-1.0, 1.0) * 127.5).round() / 127.5).collect())
+}
+
+fn mask(index: u64) -> Mask {
+    let center = 8 + 3 * index as usize;
+    Mask::from_fn(SIDE, SIDE, |x, y| x.abs_diff(center) < 5 && y.abs_diff(16) < 4)
+}
+
+fn jobs(generator: &Generator, indices: &[u64]) -> Vec<Job> {
+    let masks: Vec<Mask> = indices.iter().map(|&index| mask(index)).collect();
+    let spatial = generator.embed(&masks.iter().collect::<Vec<_>>()).unwrap();
+    let job = |((&index, mask), spatial): ((&u64, Mask), Tensor)| Job { normal: normal(index), mask, spatial, template: index as usize % 3, index };
+    indices.iter().zip(masks).zip(spatial).map(job).collect()
+}
+
+#[test]
+fn an_image_does_not_depend_on_its_batch() {
+    for mode in [Mode::Off, Mode::Paper, Mode::Official, Mode::Default] {
+        let (base, learned) = setup(PresetName::Default);
+        let settings = GenerationPreset { guidance: 1.5, ..settings(mode) };
+        let generator = Generator::new(&base, &learned, kind(), settings, 9).unwrap();
+        let together = generator.generate(&jobs(&generator, &[0, 1, 2, 3]), 0).unwrap();
+        for index in [3, 1] {
+            let alone = generator.generate(&jobs(&generator, &[index]), 0).unwrap();
+            assert_eq!(alone[0].image, together[index as usize].image, "{mode:?}, image {index}");
+        }
+        assert_ne!(together[0].image, together[1].image);
+    }
+}
+
+#[test]
+fn seed_type_and_index_name_the_noise() {
+    let streams = ImageStreams::new(1, &kind(), 0);
+    let reference = streams.at("step noise", 11);
+    assert_eq!(reference, ImageStreams::new(1, &kind(), 0).at("step noise", 11));
+    for other in [
+        ImageStreams::new(2, &kind(), 0).at("step noise", 11),
+        ImageStreams::new(1, &kind(), 1).at("step noise", 11),
+        ImageStreams::new(1, &Kind::new("plate", "line"), 0).at("step noise", 11),
+        ImageStreams::new(1, &Kind::new("plat", "edot"), 0).at("step noise", 11),
+        streams.at("step noise", 12),
+        streams.at("background noise", 11),
+        streams.once("initial noise"),
+    ] {
+        assert_ne!(reference, other);
+    }
+}
+
+#[test]
+fn the_background_keeps_its_bytes_and_the_mask_does_not() {
+    let (base, learned) = setup(PresetName::Default);
+    let generator = Generator::new(&base, &learned, kind(), settings(Mode::Default), 9).unwrap();
+    let jobs = jobs(&generator, &[0, 1]);
+    for (job, generated) in jobs.iter().zip(generator.generate(&jobs, 0).unwrap()) {
+        let (old, new) = (job.normal.to_bytes(), generated.image.to_bytes());
+        // The default feather is 1/64 of the side: half a pixel here, so nothing beyond one pixel changes.
+        let near = job.mask.dilated(1);
+        let mut changed = 0;
+        for (index, inside) in near.pixels().iter().enumerate() {
+            let differs = old[3 * index..3 * index + 3] != new[3 * index..3 * index + 3];
+            assert!(*inside || !differs, "pixel {index} outside of the mask changed");
+            changed += usize::from(differs);
+        }
+        assert!(changed * 2 > job.mask.area(), "{changed} of {} pixels changed", job.mask.area());
+    }
+}
+
+#[test]
+fn paste_is_exact_on_both_sides_of_its_edge() {
+    let (generated, normal, mask) = (normal(7), normal(8), mask(1));
+    let pasted = paste(&generated, &normal, &mask, 0.1);
+    let distances = mask.distances();
+    let mut between = 0;
+    for (index, distance) in distances.iter().enumerate() {
+        let pixel = |picture: &Picture| picture.pixels()[3 * index..3 * index + 3].to_vec();
+        if *distance == 0.0 {
+            assert_eq!(pixel(&pasted), pixel(&generated));
+        } else if *distance >= 3.2 {
+            assert_eq!(pixel(&pasted), pixel(&normal));
+        } else {
+            between += 1;
+        }
+    }
+    assert!(between > 0);
+}
+
+#[test]
+fn traces_hold_weights_and_estimates_and_change_nothing() {
+    let (base, learned) = setup(PresetName::Default);
+    for (mode, first) in [(Mode::Off, false), (Mode::Default, false), (Mode::Paper, true), (Mode::Official, true)] {
+        let generator = Generator::new(&base, &learned, kind(), settings(mode), 9).unwrap();
+        let jobs = jobs(&generator, &[0]);
+        let traced = generator.generate(&jobs, 6).unwrap();
+        assert_eq!(traced[0].image, generator.generate(&jobs, 0).unwrap()[0].image);
+        let trace = &traced[0].trace;
+        assert_eq!(trace.len(), 6);
+        assert!(trace.windows(2).all(|pair| pair[0].timestep > pair[1].timestep));
+        assert_eq!(trace[0].weights.is_some(), first, "{mode:?}: the first step");
+        assert_eq!(trace[1].weights.is_some(), mode != Mode::Off, "{mode:?}");
+    }
+    let generator = Generator::new(&base, &learned, kind(), settings(Mode::Off), 9).unwrap();
+    assert_eq!(generator.generate(&jobs(&generator, &[0]), 2).unwrap()[0].trace.len(), 2);
+}
+
+/// The released order written out by hand for one image without re-weighting.
+#[test]
+fn steps_follow_the_released_order() {
+    let (base, learned) = setup(PresetName::Paper);
+    let settings = GenerationPreset { steps: 4, reweighting: Reweighting::new(Mode::Off), ..Preset::new(PresetName::Paper).generation };
+    let generator = Generator::new(&base, &learned, kind(), settings.clone(), 3).unwrap();
+    let jobs = jobs(&generator, &[2]);
+    let found = generator.generate(&jobs, 0).unwrap().remove(0).image;
+
+    let streams = ImageStreams::new(3, &kind(), 2);
+    let schedule = &generator.schedule;
+    let z0 = latents::encode(&base.vae, &[&jobs[0].normal], settings.latent, &[streams.once("normal latent")]).unwrap();
+    let shape = z0.shape().to_vec();
+    let mask = Mask::stack(&[&jobs[0].mask.resized(shape[2], shape[1], learned.metadata.preset.cells)]).unwrap();
+    let anomaly = Var::constant(learned.anomaly(0).value());
+    let spatial = jobs[0].spatial.reshape(&[1, jobs[0].spatial.dim(0), jobs[0].spatial.dim(1)]).unwrap();
+    let samples = [Sample { template: jobs[0].template, anomaly }];
+    let context = generator.conditioner.context(&samples, &Var::constant(spatial)).unwrap().tokens;
+    let mut z = streams.once("initial noise").normal(&shape).unwrap();
+    for step in ddim::steps(schedule, 4).unwrap() {
+        let t = Tensor::from_i32(vec![step.timestep], &[1]).unwrap();
+        let noisy = schedule.add_noise(&z0, &streams.at("background noise", step.timestep).normal(&shape).unwrap(), &t).unwrap();
+        z = latents::choose(&mask, &z, &noisy).unwrap();
+        let output = base.unet.forward(&Var::constant(z.clone()), &t, &context, None).unwrap();
+        z = step.update(&output, &z, 1.0, &streams.at("step noise", step.timestep).normal(&shape).unwrap()).unwrap();
+    }
+    let expected = Picture::from_tensor(&latents::decode(&base.vae, &z).unwrap()).unwrap();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn unknown_types_and_impossible_steps_are_refused() {
+    let (base, learned) = setup(PresetName::Default);
+    let error = Generator::new(&base, &learned, Kind::new("plate", "dott"), settings(Mode::Off), 0).err().expect("unknown");
+    assert!(error.to_string().contains("plate+dot"), "{error}");
+    let error = Generator::new(&base, &learned, kind(), GenerationPreset { steps: 2000, ..settings(Mode::Off) }, 0).err().expect("too many");
+    assert_eq!(crate::error::exit_code(&error), 2);
+}

@@ -1,0 +1,151 @@
+//! What a run learns: an embedding e_a for every type and the spatial encoder E, in memory and as one safetensors file (METHOD section 10).
+
+mod metadata;
+mod sizes;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path as FilePath;
+
+use crate::anomaly::conditioning::{embedding_scale, word_rows};
+use crate::anomaly::presets::{EncoderKind, Preset};
+use crate::anomaly::templates::Templates;
+use crate::data::dataset::nearest;
+use crate::error::{Context, Result};
+use crate::invalid_input;
+use crate::models::base::BaseModel;
+use crate::models::spatial_encoder::SpatialEncoder;
+use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, RandomInit};
+use crate::tensor::Tensor;
+use crate::weights::{self, Archive};
+
+pub use metadata::{FORMAT, Kind, Metadata};
+
+/// Embeddings and encoder with their metadata.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// What the file says about itself.
+    pub metadata: Metadata,
+    /// e_a, `[k, width]`, in the order of the metadata's kinds.
+    anomalies: Vec<Parameter>,
+    encoder: SpatialEncoder,
+    parameters: ParameterSet,
+}
+
+impl Learned {
+    /// Fresh embeddings for `kinds`: every row of e_a the embedding of the preset's word, E random.
+    pub fn create(base: &BaseModel, preset: Preset, templates: Templates, kinds: Vec<Kind>, resolution: usize, seed: u64) -> Result<Self> {
+        let width = base.text_encoder.token_embedding().weight().value().dim(1);
+        let scale = embedding_scale(&base.text_encoder)?;
+        let encoder = match preset.encoder {
+            EncoderKind::ResnetFpn => sizes::resnet_fpn(width, resolution, preset.spatial_tokens, scale),
+            EncoderKind::Psp => sizes::psp(width, preset.spatial_tokens),
+        };
+        let word = word_rows(&base.text_encoder, &base.tokenizer, &preset.initial_word, preset.anomaly_tokens)?;
+        let metadata = Metadata {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            base_model: base.hash.clone(),
+            width,
+            resolution,
+            seed,
+            steps: 0,
+            preset,
+            templates,
+            encoder,
+            kinds,
+        };
+        let learned = Self::build(metadata, &RandomInit { seed })?;
+        for anomaly in &learned.anomalies {
+            anomaly.set(word.clone())?;
+        }
+        Ok(learned)
+    }
+
+    /// Reads a file and checks that it is for this base model.
+    ///
+    /// # Errors
+    /// When the file is damaged, not a learned file, of another format, or of another base model (exit code 2).
+    pub fn load(path: &FilePath, base: &BaseModel) -> Result<Self> {
+        let archive = Archive::open(path)?;
+        let origin = path.display().to_string();
+        let Some(text) = archive.metadata().remove(Metadata::KEY) else {
+            invalid_input!(
+                "{origin}: not a learned file: no entry `{}` in its header; expected learned.safetensors of `anodiff train`",
+                Metadata::KEY
+            )
+        };
+        let metadata = Metadata::parse(&text, &origin)?;
+        if metadata.base_model != base.hash {
+            invalid_input!(
+                "{origin}: learned on the base model {}, but the one in use is {}; give --model the folder that it was trained with",
+                metadata.base_model,
+                base.hash
+            );
+        }
+        let learned = Self::build(metadata, &archive)?;
+        archive.finish()?;
+        Ok(learned)
+    }
+
+    fn build(metadata: Metadata, source: &dyn ParameterSource) -> Result<Self> {
+        let root = Path::root(source);
+        let rows = [metadata.preset.anomaly_tokens, metadata.width];
+        let anomalies =
+            metadata.kinds.iter().map(|kind| root.child("anomaly").parameter(&kind.to_string(), &rows, Init::Zeros)).collect::<Result<Vec<_>>>()?;
+        let encoder = SpatialEncoder::new(&root.child("spatial"), &metadata.encoder, metadata.width)?;
+        Ok(Self { metadata, anomalies, encoder, parameters: root.parameters() })
+    }
+
+    /// Writes the file, all or nothing.
+    pub fn save(&self, path: &FilePath) -> Result<()> {
+        let text = serde_json::to_string(&self.metadata).context("writing the metadata")?;
+        weights::save(path, &self.tensors()?, &BTreeMap::from([(Metadata::KEY.to_owned(), text)]))
+    }
+
+    /// All tensors under their names in the file, in the checkpoint's layout.
+    pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        self.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?))).collect()
+    }
+
+    /// Everything that is trained or saved.
+    pub fn parameters(&self) -> &ParameterSet {
+        &self.parameters
+    }
+
+    /// The embedding e_a of the kind at this position, `[k, width]`.
+    pub fn anomaly(&self, kind: usize) -> &Parameter {
+        &self.anomalies[kind]
+    }
+
+    /// Does `work` and takes back what it did to running statistics: for a look from outside of training.
+    pub fn keeping_statistics<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let frozen: Vec<&Parameter> = self.parameters.iter().filter(|parameter| !parameter.is_trainable()).collect();
+        let before: Vec<Tensor> = frozen.iter().map(|parameter| parameter.value()).collect();
+        let outcome = work();
+        frozen.into_iter().zip(before).try_for_each(|(parameter, value)| parameter.set(value))?;
+        outcome
+    }
+
+    /// The spatial encoder E.
+    pub fn encoder(&self) -> &SpatialEncoder {
+        &self.encoder
+    }
+
+    /// The position of a type.
+    ///
+    /// # Errors
+    /// When it was not learned: the message lists what was and names the nearest (exit code 2).
+    pub fn position(&self, kind: &Kind) -> Result<usize> {
+        let kinds = &self.metadata.kinds;
+        if let Some(position) = kinds.iter().position(|known| known == kind) {
+            return Ok(position);
+        }
+        let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+        let wanted = kind.to_string();
+        let hint = nearest(&wanted, names.iter().map(String::as_str)).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        invalid_input!("{wanted} (--object, --type) was not learned{hint} There are: {}", names.join(", "))
+    }
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::anomaly::presets::PresetName;
+use crate::error::exit_code;
+use crate::testing::miniature;
+
+fn base(folder: &FilePath, seed: u64) -> BaseModel {
+    miniature::model(folder, seed);
+    BaseModel::load(Some(folder)).unwrap()
+}
+
+fn kinds() -> Vec<Kind> {
+    vec![Kind::new("plate", "dot"), Kind::new("plate", "line.long")]
+}
+
+fn create(base: &BaseModel, name: PresetName) -> Learned {
+    let preset = Preset::new(name);
+    let templates = Templates::built_in(preset.templates);
+    Learned::create(base, preset, templates, kinds(), 32, 3).unwrap()
+}
+
+#[test]
+fn a_file_gives_back_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base(&folder.path().join("model"), 1);
+    let path = folder.path().join("learned.safetensors");
+    for name in [PresetName::Default, PresetName::Paper, PresetName::Official] {
+        let mut learned = create(&base, name);
+        learned.metadata.steps = 12;
+        learned.anomaly(1).update(|values| values[3] = 0.25).unwrap();
+        learned.save(&path).unwrap();
+        let loaded = Learned::load(&path, &base).unwrap();
+        assert_eq!(loaded.metadata, learned.metadata);
+        let bytes = |learned: &Learned| -> Vec<(String, Vec<u8>)> {
+            learned.tensors().unwrap().into_iter().map(|(name, tensor)| (name, tensor.bytes().to_vec())).collect()
+        };
+        assert_eq!(bytes(&loaded), bytes(&learned));
+        assert!(bytes(&loaded).iter().any(|(name, _)| name == "anomaly.plate+line.long"));
+        assert!(bytes(&loaded).iter().any(|(name, _)| name.starts_with("spatial.")));
+    }
+}
+
+#[test]
+fn embeddings_start_from_the_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base(folder.path(), 1);
+    let learned = create(&base, PresetName::Default);
+    let word = word_rows(&base.text_encoder, &base.tokenizer, "anomaly", 4).unwrap();
+    for kind in 0..2 {
+        assert_eq!(learned.anomaly(kind).value().to_f32_vec().unwrap(), word.to_f32_vec().unwrap());
+    }
+}
+
+#[test]
+fn another_base_model_and_foreign_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = base(&folder.path().join("first"), 1);
+    let second = base(&folder.path().join("second"), 2);
+    let path = folder.path().join("learned.safetensors");
+    create(&first, PresetName::Default).save(&path).unwrap();
+    let error = Learned::load(&path, &second).unwrap_err();
+    assert_eq!(exit_code(&error), 2);
+    let text = error.to_string();
+    assert!(text.contains(&first.hash) && text.contains(&second.hash) && text.contains("learned.safetensors"), "{text}");
+    let error = Learned::load(&folder.path().join("first/unet/diffusion_pytorch_model.safetensors"), &first).unwrap_err();
+    assert_eq!(exit_code(&error), 2);
+    assert!(error.to_string().contains("not a learned file"), "{error}");
+}
+
+#[test]
+fn an_unknown_type_is_named_with_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base(folder.path(), 1);
+    let learned = create(&base, PresetName::Default);
+    assert_eq!(learned.position(&Kind::new("plate", "dot")).unwrap(), 0);
+    let error = learned.position(&Kind::new("plate", "dots")).unwrap_err();
+    assert_eq!(exit_code(&error), 2);
+    let text = error.to_string();
+    assert!(text.contains("did you mean plate+dot") && text.contains("plate+line.long"), "{text}");
+}
+
+#[test]
+fn metadata_of_another_format_is_refused_by_name() {
+    let error = Metadata::parse(r#"{"format": 99}"#, "old.safetensors").unwrap_err();
+    assert_eq!(exit_code(&error), 2);
+    assert!(error.to_string().contains("format 99"), "{error}");
+    for text in ["", "{}", "[1]", r#"{"format": 1}"#, r#"{"format": 1, "version": 3}"#] {
+        assert_eq!(exit_code(&Metadata::parse(text, "x").unwrap_err()), 2, "{text}");
+    }
+}

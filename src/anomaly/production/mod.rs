@@ -1,0 +1,207 @@
+//! Filling a folder with pairs of one type: which normal image, mask and template belong to which index, batches, writing, going on.
+
+mod order;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths};
+use crate::anomaly::generation::{Generator, Glimpse, Job};
+use crate::anomaly::mask_source::Masks;
+use crate::anomaly::presets::{BatchNormPolicy, GROUP};
+use crate::data::dataset::Object;
+use crate::data::mask::Mask;
+use crate::data::picture::Picture;
+use crate::error::{Error, Interrupted, Result, bail};
+use crate::invalid_input;
+use crate::tensor::Tensor;
+use crate::tensor::random::Sampler;
+
+pub use order::Order;
+
+/// Who watches a run.
+pub trait Observer {
+    /// Work begins: `kept` of `total` pairs are there.
+    fn started(&mut self, kept: u64, total: u64) {
+        let _ = (kept, total);
+    }
+
+    /// These pairs are computed and on their way to the disk; with them the folder will hold `done`.
+    fn finished(&mut self, pairs: &[Finished], done: u64);
+
+    /// How many steps of each image to decode for [`Observer::trace`]; 0 for none.
+    fn glimpses(&self) -> usize {
+        0
+    }
+
+    /// What was seen while image `index` was made.
+    fn trace(&mut self, index: u64, trace: &[Glimpse]) -> Result<()> {
+        let _ = (index, trace);
+        Ok(())
+    }
+
+    /// The signal that asks the run to stop, if one came.
+    fn interrupted(&self) -> Option<i32> {
+        None
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Pairs made by this call.
+    pub made: u64,
+    /// Pairs that were there.
+    pub kept: u64,
+}
+
+/// Makes the pairs of an order that its folder lacks.
+///
+/// # Errors
+/// Wrong input (exit code 2); [`Interrupted`] after a signal, when every computed pair is on the disk.
+pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
+    let producer = Producer::new(order)?;
+    let set = GeneratedSet::open(order.out, &order.kind, &producer.recipe)?;
+    let missing = set.missing(&order.kind, order.count);
+    let kept = order.count - missing.len() as u64;
+    let mut writer = set.into_writer()?;
+    let mut done = kept;
+    observer.started(kept, order.count);
+    for indices in missing.chunks(order.batch_size) {
+        if let Some(signal) = observer.interrupted() {
+            writer.finish()?;
+            return Err(Error::new(Interrupted { signal }));
+        }
+        let pairs = producer.batch(indices, observer)?;
+        done += pairs.len() as u64;
+        observer.finished(&pairs, done);
+        writer.add(pairs)?;
+    }
+    writer.finish()?;
+    Ok(Summary { made: done - kept, kept })
+}
+
+/// Where a defect goes.
+struct Place {
+    normal: Picture,
+    mask: Mask,
+    source: String,
+}
+
+struct Producer<'a> {
+    order: &'a Order<'a>,
+    object: &'a Object,
+    generator: Generator<'a>,
+    masks: Masks,
+    recipe: String,
+    side: usize,
+}
+
+impl<'a> Producer<'a> {
+    fn new(order: &'a Order<'a>) -> Result<Self> {
+        order.check()?;
+        let metadata = &order.learned.metadata;
+        let generator = Generator::new(order.base, order.learned, order.kind.clone(), order.settings.clone(), order.seed)?;
+        let object = order.dataset.object(&order.kind.object)?;
+        if object.normals.is_empty() {
+            invalid_input!(
+                "{} has no normal picture to put a defect on; expected {}/train/good/*",
+                order.kind.object,
+                order.dataset.root.join(&order.kind.object).display()
+            );
+        }
+        let found = object.defect_type(&order.kind.defect)?;
+        let side = metadata.resolution;
+        let masks = Masks::load(&order.masks, &order.kind, found, metadata.preset.name, side, order.seed)?;
+        let recipe = order.recipe(object, &masks)?;
+        Ok(Self { order, object, generator, masks, recipe, side })
+    }
+
+    /// The pairs of these indices.
+    fn batch(&self, indices: &[u64], observer: &mut dyn Observer) -> Result<Vec<Finished>> {
+        let places = indices.iter().map(|&index| self.place(index)).collect::<Result<Vec<_>>>()?;
+        let spatial = self.spatial(indices, &places)?;
+        let job = |((&index, place), spatial): ((&u64, &Place), Tensor)| Job {
+            normal: place.normal.clone(),
+            mask: place.mask.clone(),
+            spatial,
+            template: self.template(index),
+            index,
+        };
+        let jobs: Vec<Job> = indices.iter().zip(&places).zip(spatial).map(job).collect();
+        let generated = self.generator.generate(&jobs, observer.glimpses())?;
+        let mut pairs = Vec::with_capacity(jobs.len());
+        for ((job, generated), place) in jobs.iter().zip(generated).zip(places) {
+            if !generated.trace.is_empty() {
+                observer.trace(job.index, &generated.trace)?;
+            }
+            pairs.push(Finished { image: generated.image, mask: place.mask, entry: self.entry(job, place.source)? });
+        }
+        Ok(pairs)
+    }
+
+    /// The normal picture and the mask of an index.
+    fn place(&self, index: u64) -> Result<Place> {
+        let normal = Picture::load(&self.object.normals[self.normal(index)])?.resized(self.side, self.side);
+        let (mask, source) = self.masks.mask(index, &normal)?;
+        Ok(Place { normal, mask, source })
+    }
+
+    /// e_s of each index's mask. Where batch norm looks at several masks, these are always the same whole group of consecutive indices.
+    fn spatial(&self, indices: &[u64], places: &[Place]) -> Result<Vec<Tensor>> {
+        if self.order.learned.metadata.preset.batch_norm != BatchNormPolicy::Always {
+            return self.generator.embed(&places.iter().map(|place| &place.mask).collect::<Vec<_>>());
+        }
+        let mut groups: BTreeMap<u64, Vec<Tensor>> = BTreeMap::new();
+        let size = GROUP as u64;
+        for group in indices.iter().map(|index| index / size) {
+            let Entry::Vacant(vacant) = groups.entry(group) else { continue };
+            let places = (group * size..(group + 1) * size).map(|index| self.place(index)).collect::<Result<Vec<_>>>()?;
+            vacant.insert(self.generator.embed(&places.iter().map(|place| &place.mask).collect::<Vec<_>>())?);
+        }
+        Ok(indices.iter().map(|index| groups[&(index / size)][(index % size) as usize].clone()).collect())
+    }
+
+    /// Which normal picture: all of them in a random order, then all again in another.
+    fn normal(&self, index: u64) -> usize {
+        let count = self.object.normals.len();
+        let round = index / count as u64;
+        self.sampler("normal", round).permutation(count)[(index % count as u64) as usize]
+    }
+
+    fn template(&self, index: u64) -> usize {
+        self.order.learned.metadata.templates.draw(&mut self.sampler("template", index))
+    }
+
+    fn sampler(&self, purpose: &str, index: u64) -> Sampler {
+        Sampler::new(self.order.seed, &format!("generate {purpose}\0{}\0{}", self.order.kind.object, self.order.kind.defect), &[index])
+    }
+
+    fn entry(&self, job: &Job, mask_source: String) -> Result<generated_set::Entry> {
+        let normal = &self.object.normals[self.normal(job.index)];
+        let Some(normal) = normal.strip_prefix(&self.order.dataset.root).ok().and_then(|path| path.to_str()) else {
+            bail!("{} is not inside the data set's folder {}", normal.display(), self.order.dataset.root.display())
+        };
+        let PairPaths { image, mask } = PairPaths::new(&self.order.kind, job.index);
+        let settings = &self.order.settings;
+        Ok(generated_set::Entry {
+            image,
+            mask,
+            normal: normal.replace('\\', "/"),
+            object: self.order.kind.object.clone(),
+            defect: self.order.kind.defect.clone(),
+            index: job.index,
+            seed: self.order.seed,
+            template: self.order.learned.metadata.templates.sentences()[job.template].clone(),
+            mask_source,
+            steps: settings.steps,
+            eta: settings.eta,
+            guidance: settings.guidance,
+            reweight: settings.reweighting.mode.name().to_owned(),
+            recipe: self.recipe.clone(),
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! What is to be made.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::anomaly::generated_set::MOST_PAIRS;
+use crate::anomaly::learned::{Kind, Learned};
+use crate::anomaly::mask_source::{MaskSource, Masks};
+use crate::anomaly::presets::GenerationPreset;
+use crate::data::dataset::{Dataset, Object};
+use crate::error::{Context, Result};
+use crate::invalid_input;
+use crate::models::base::BaseModel;
+
+/// Pairs of one type into one folder.
+pub struct Order<'a> {
+    /// The base model.
+    pub base: &'a BaseModel,
+    /// What was learned on it.
+    pub learned: &'a Learned,
+    /// Normal pictures and real masks.
+    pub dataset: &'a Dataset,
+    /// The type.
+    pub kind: Kind,
+    /// Sampling.
+    pub settings: GenerationPreset,
+    /// Where masks come from.
+    pub masks: MaskSource,
+    /// How many pairs the folder shall hold.
+    pub count: u64,
+    /// Images computed together; no image depends on it.
+    pub batch_size: usize,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// The folder.
+    pub out: &'a Path,
+}
+
+impl Order<'_> {
+    pub(super) fn check(&self) -> Result<()> {
+        if self.count == 0 || self.count > MOST_PAIRS {
+            invalid_input!("--count {}: expected 1 to {MOST_PAIRS}", self.count);
+        }
+        if self.batch_size == 0 {
+            invalid_input!("--batch-size 0: expected at least 1");
+        }
+        Ok(())
+    }
+
+    /// A digest of everything that the pairs depend on: equal recipes make equal pairs. Paths, batch size and count are no part of it.
+    pub(super) fn recipe(&self, object: &Object, masks: &Masks) -> Result<String> {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        for (name, tensor) in self.learned.tensors()? {
+            part(name.as_bytes());
+            part(tensor.bytes());
+        }
+        let settings = serde_json::to_string(&(&self.learned.metadata, &self.settings)).context("the settings as JSON")?;
+        part(settings.as_bytes());
+        part(&self.seed.to_le_bytes());
+        part(masks.fingerprint().as_bytes());
+        for normal in &object.normals {
+            part(normal.file_name().unwrap_or_default().as_encoded_bytes());
+        }
+        Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+}

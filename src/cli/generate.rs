@@ -1,0 +1,182 @@
+//! `anodiff generate`: image/mask pairs of a learned defect type.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::folders::outside_of_data;
+use super::{Globals, output};
+use crate::anomaly::generated_set::{Finished, NAME};
+use crate::anomaly::generation::Glimpse;
+use crate::anomaly::learned::{Kind, Learned};
+use crate::anomaly::mask_source::MaskSource;
+use crate::anomaly::presets::{GenerationPreset, Preset};
+use crate::anomaly::production::{Observer, Order, produce};
+use crate::anomaly::reweighting::{BOUND, Mode, Reweighting};
+use crate::data::dataset::Dataset;
+use crate::error::Result;
+use crate::files;
+use crate::models::base::BaseModel;
+use crate::report::heat_map;
+use crate::training::embeddings::LEARNED;
+use crate::training::progress::Progress;
+use crate::training::run_folder::FolderLock;
+use crate::training::signals;
+
+/// Steps of an image that --save-intermediates keeps.
+const GLIMPSES: usize = 8;
+
+/// The command's flags.
+#[derive(Clone, Debug, Args)]
+pub struct Arguments {
+    /// Run folder of `anodiff train`, or its learned.safetensors
+    #[arg(long, value_name = "RUN")]
+    learned: PathBuf,
+    /// Data set with the normal images, and the real masks
+    #[arg(long, value_name = "ROOT")]
+    data: PathBuf,
+    /// Object, as the folder in the data set is called
+    #[arg(long, value_name = "NAME")]
+    object: String,
+    /// Defect type, as the folder in the data set is called
+    #[arg(long = "type", value_name = "NAME")]
+    defect: String,
+    /// How many pairs of the type the folder shall hold
+    #[arg(long, value_name = "N")]
+    count: u64,
+    /// Folder for the pairs
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Base model that the run was trained with [default: the embedded one]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Where masks come from: real (augmented training masks), procedural, or a folder of mask files
+    #[arg(long, default_value = "real", value_name = "SOURCE")]
+    masks: String,
+    /// Attention re-weighting: off, paper, official or default [default: the run's preset]
+    #[arg(long, value_name = "MODE")]
+    reweight: Option<String>,
+    /// Denoising steps [default: the run's preset]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Noise of the sampler, 0 (deterministic) to 1 [default: the run's preset]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    eta: Option<f64>,
+    /// Classifier-free guidance, 1 for none [default: the run's preset]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    guidance: Option<f64>,
+    /// Images computed together; no image depends on it
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    batch_size: usize,
+    /// Keep estimates and weight maps of some steps in DIR/intermediates
+    #[arg(long)]
+    save_intermediates: bool,
+}
+
+/// The result on stdout.
+#[derive(Serialize)]
+struct Outcome {
+    out: PathBuf,
+    made: u64,
+    kept: u64,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let kind = Kind::new(&arguments.object, &arguments.defect);
+    let base = BaseModel::load(arguments.model.as_deref())?;
+    let learned = Learned::load(&learned_file(&arguments.learned), &base)?;
+    learned.position(&kind)?;
+    let settings = arguments.settings(&learned.metadata.preset)?;
+    outside_of_data(&arguments.out, &arguments.data)?;
+    let dataset = Dataset::scan(&arguments.data)?;
+    files::create_folder(&arguments.out)?;
+    let _lock = FolderLock::acquire(&arguments.out)?;
+    signals::install()?;
+    let order = Order {
+        base: &base,
+        learned: &learned,
+        dataset: &dataset,
+        kind: kind.clone(),
+        settings,
+        masks: MaskSource::parse(&arguments.masks),
+        count: arguments.count,
+        batch_size: arguments.batch_size,
+        seed: globals.seed,
+        out: &arguments.out,
+    };
+    let mut watch =
+        Watch { progress: None, label: format!("generate {kind}"), out: &arguments.out, kind, intermediates: arguments.save_intermediates };
+    let summary = produce(&order, &mut watch)?;
+    if let Some(progress) = watch.progress {
+        progress.finish();
+    }
+    if globals.json {
+        return output::json(&Outcome { out: arguments.out.clone(), made: summary.made, kept: summary.kept });
+    }
+    output::line(arguments.out.join(NAME).display())
+}
+
+impl Arguments {
+    /// The run's generation settings with the flags' values in them.
+    fn settings(&self, preset: &Preset) -> Result<GenerationPreset> {
+        let mut preset = preset.clone();
+        let settings = &mut preset.generation;
+        settings.steps = self.steps.unwrap_or(settings.steps);
+        settings.eta = self.eta.unwrap_or(settings.eta);
+        settings.guidance = self.guidance.unwrap_or(settings.guidance);
+        if let Some(mode) = &self.reweight {
+            settings.reweighting = Reweighting::new(Mode::parse(mode)?);
+        }
+        preset.check()?;
+        Ok(preset.generation)
+    }
+}
+
+fn learned_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(LEARNED) } else { path.to_owned() }
+}
+
+/// Shows progress and keeps intermediates.
+struct Watch<'a> {
+    progress: Option<Progress>,
+    label: String,
+    out: &'a Path,
+    kind: Kind,
+    intermediates: bool,
+}
+
+impl Observer for Watch<'_> {
+    fn started(&mut self, kept: u64, total: u64) {
+        self.progress = Some(Progress::new(self.label.as_str(), "image", total, kept));
+    }
+
+    fn finished(&mut self, _: &[Finished], done: u64) {
+        if let Some(progress) = &mut self.progress {
+            progress.update(done, "");
+        }
+    }
+
+    fn glimpses(&self) -> usize {
+        if self.intermediates { GLIMPSES } else { 0 }
+    }
+
+    fn trace(&mut self, index: u64, trace: &[Glimpse]) -> Result<()> {
+        let folder = self.out.join("intermediates").join(&self.kind.object).join(&self.kind.defect).join(format!("{index:06}"));
+        files::create_folder(&folder)?;
+        for glimpse in trace {
+            glimpse.estimate.save(&folder.join(format!("t{:04}_estimate.png", glimpse.timestep)))?;
+            if let Some(weights) = &glimpse.weights {
+                let [height, width] = weights.dims()?;
+                let picture = heat_map(&weights.f32s()?, width, height, 0.0, BOUND as f32);
+                picture.save(&folder.join(format!("t{:04}_weights.png", glimpse.timestep)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        signals::interrupted()
+    }
+}

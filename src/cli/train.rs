@@ -1,0 +1,219 @@
+//! `anodiff train`: learn the defect types of a data set.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::folders::outside_of_data;
+use super::{Globals, output};
+use crate::anomaly::inversion::split_rule;
+use crate::anomaly::learned::{Kind, Learned};
+use crate::anomaly::presets::{ConditioningMode, Preset, PresetName};
+use crate::anomaly::templates::Templates;
+use crate::data::dataset::{Dataset, Split};
+use crate::error::Result;
+use crate::invalid_input;
+use crate::models::base::BaseModel;
+use crate::training::embeddings::{self, LEARNED, Options};
+use crate::training::progress::note;
+use crate::training::run_folder::RunFolder;
+
+/// The command's flags.
+#[derive(Clone, Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Arguments {
+    /// Data set in MVTec AD layout: <ROOT>/<object>/{train/good,test/<type>,ground_truth/<type>}
+    #[arg(long, value_name = "ROOT")]
+    data: PathBuf,
+    /// Run folder, new or empty unless --resume is given
+    #[arg(long, value_name = "RUN")]
+    #[serde(skip)]
+    out: PathBuf,
+    /// Base model: a folder in the diffusers layout [default: the embedded one]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<PathBuf>,
+    /// Settings to start from: default, paper or official
+    #[arg(long, default_value = "default", value_name = "PRESET")]
+    preset: String,
+    /// Objects to learn, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects: Option<Vec<String>>,
+    /// Defect types to learn, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<Vec<String>>,
+    /// Optimisation steps [default: the preset's]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<usize>,
+    /// Examples computed together [default: the preset's]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_size: Option<usize>,
+    /// Batches whose gradients make one step: less memory, same step
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    accumulate: usize,
+    /// Learning rate of the embeddings; the encoder's follows in proportion [default: the preset's]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_rate: Option<f64>,
+    /// Side of the images in pixels [default: what the base model was made for]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<usize>,
+    /// Prompt templates, one a line with {} for the defect [default: the preset's]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    templates: Option<PathBuf>,
+    /// How embeddings enter the denoising network: text (in a prompt) or direct [default: the preset's]
+    #[arg(long, value_name = "MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditioning: Option<String>,
+    /// Steps between checkpoints; one more at the end and on signals
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    checkpoint_every: u64,
+    /// Steps between validation pictures, 0 for none
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    validate_every: u64,
+    /// Go on with the run in --out; the result is bit by bit that of a run without interruption
+    #[arg(long)]
+    #[serde(skip)]
+    resume: bool,
+    /// Check everything and say what would be done
+    #[arg(long)]
+    #[serde(skip)]
+    dry_run: bool,
+}
+
+/// What a run is about, for `--dry-run`.
+#[derive(Serialize)]
+struct Outline {
+    base_model: String,
+    preset: PresetName,
+    resolution: usize,
+    types: Vec<String>,
+    training_pairs: usize,
+    steps: usize,
+    examples_per_step: usize,
+    trained_numbers: usize,
+}
+
+/// The result on stdout.
+#[derive(Serialize)]
+struct Outcome {
+    learned: PathBuf,
+    steps: u64,
+    seconds: f64,
+    loss: Option<f64>,
+}
+
+/// What config.toml holds: the flags that decide the run.
+#[derive(Serialize)]
+struct Resolved<'a> {
+    seed: u64,
+    train: &'a Arguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let preset = arguments.preset()?;
+    if arguments.accumulate == 0 {
+        invalid_input!("--accumulate 0: expected at least 1");
+    }
+    let templates = match &arguments.templates {
+        Some(path) => Templates::load(path)?,
+        None => Templates::built_in(preset.templates),
+    };
+    outside_of_data(&arguments.out, &arguments.data)?;
+    let dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), arguments.types.as_deref())?;
+    let base = BaseModel::load(arguments.model.as_deref())?;
+    let resolution = resolution(arguments.resolution, &base)?;
+    let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
+    warn_of_few_pairs(&dataset, preset.name);
+    let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
+    if arguments.dry_run {
+        return outline(&learned, &dataset, arguments, globals);
+    }
+    let folder = RunFolder::open(&arguments.out, arguments.resume, &Resolved { seed: globals.seed, train: arguments })?;
+    let options =
+        Options { accumulate: arguments.accumulate, checkpoint_every: arguments.checkpoint_every, validate_every: arguments.validate_every };
+    let (_, summary) = embeddings::train(folder.path(), &base, learned, &dataset, &options)?;
+    let learned = arguments.out.join(LEARNED);
+    if globals.json {
+        return output::json(&Outcome { learned, steps: summary.steps, seconds: summary.seconds, loss: summary.loss });
+    }
+    output::line(learned.display())
+}
+
+impl Arguments {
+    /// The preset with the flags' values in it.
+    fn preset(&self) -> Result<Preset> {
+        let mut preset = Preset::new(PresetName::parse(&self.preset)?);
+        let training = &mut preset.training;
+        training.steps = self.steps.unwrap_or(training.steps);
+        training.batch_size = self.batch_size.unwrap_or(training.batch_size);
+        training.optimizer.learning_rate = self.learning_rate.unwrap_or(training.optimizer.learning_rate);
+        preset.conditioning = match self.conditioning.as_deref() {
+            None => preset.conditioning,
+            Some("text") => ConditioningMode::Text,
+            Some("direct") => ConditioningMode::Direct,
+            Some(other) => invalid_input!("--conditioning {other}: expected text or direct"),
+        };
+        preset.check()?;
+        Ok(preset)
+    }
+}
+
+/// The side of the images: a whole number of latent cells.
+fn resolution(asked: Option<usize>, base: &BaseModel) -> Result<usize> {
+    const LARGEST: usize = 2048;
+    let cell = base.vae.downscale();
+    let side = asked.unwrap_or(base.resolution());
+    if side == 0 || !side.is_multiple_of(cell) || side > LARGEST {
+        invalid_input!("--resolution {side}: expected a multiple of {cell} (the autoencoder's latent cell) up to {LARGEST}");
+    }
+    Ok(side)
+}
+
+fn warn_of_few_pairs(dataset: &Dataset, preset: PresetName) {
+    for (object, found) in dataset.types() {
+        let split = Split::new(found.pairs.len(), split_rule(preset));
+        if split.is_short() {
+            let count = split.train.len();
+            note(&format!("{} {}: only {count} training pair(s) of {}; results will vary little", object.name, found.name, found.pairs.len()));
+        }
+    }
+}
+
+fn outline(learned: &Learned, dataset: &Dataset, arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let metadata = &learned.metadata;
+    let rule = split_rule(metadata.preset.name);
+    let outline = Outline {
+        base_model: metadata.base_model.clone(),
+        preset: metadata.preset.name,
+        resolution: metadata.resolution,
+        types: metadata.kinds.iter().map(ToString::to_string).collect(),
+        training_pairs: dataset.types().map(|(_, found)| found.training_pairs(rule).len()).sum(),
+        steps: metadata.preset.training.steps,
+        examples_per_step: metadata.preset.training.batch_size * arguments.accumulate,
+        trained_numbers: learned.parameters().elements(),
+    };
+    if globals.json {
+        return output::json(&outline);
+    }
+    output::line(format!(
+        "would train {} type(s) ({}) from {} pair(s) at {}x{} pixels: {} steps of {} example(s), {} trained numbers, base model {}",
+        outline.types.len(),
+        outline.types.join(", "),
+        outline.training_pairs,
+        outline.resolution,
+        outline.resolution,
+        outline.steps,
+        outline.examples_per_step,
+        outline.trained_numbers,
+        outline.base_model
+    ))
+}

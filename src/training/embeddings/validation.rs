@@ -1,0 +1,110 @@
+//! A look at a run: the loss on fixed noise, and pictures of what the embeddings give so far.
+
+use std::path::{Path, PathBuf};
+
+use crate::anomaly::generation::{Generator, Job};
+use crate::anomaly::inversion::{Example, Examples, Inversion};
+use crate::anomaly::learned::Learned;
+use crate::anomaly::presets::GenerationPreset;
+use crate::anomaly::reweighting::{Mode, Reweighting};
+use crate::data::dataset::Dataset;
+use crate::data::mask::Mask;
+use crate::data::picture::Picture;
+use crate::error::Result;
+use crate::files;
+use crate::models::base::BaseModel;
+use crate::training::recorder::Recorder;
+use crate::training::tensorboard;
+
+/// Types that are shown: more would take longer than the steps between two looks.
+const MOST_TYPES: usize = 6;
+/// DDIM steps of a picture.
+const STEPS: usize = 20;
+/// Examples of the loss on fixed noise.
+const FIXED: usize = 16;
+
+/// What every look uses again.
+pub(super) struct Validation<'a> {
+    folder: PathBuf,
+    base: &'a BaseModel,
+    learned: &'a Learned,
+    fixed: Vec<Example>,
+    shown: Vec<Shown>,
+}
+
+/// One type's row.
+struct Shown {
+    kind: usize,
+    example: Picture,
+    mask: Mask,
+    normal: Picture,
+}
+
+impl<'a> Validation<'a> {
+    pub(super) fn new(folder: &Path, base: &'a BaseModel, learned: &'a Learned, dataset: &Dataset, examples: &Examples) -> Result<Self> {
+        let side = learned.metadata.resolution;
+        let mut shown = Vec::new();
+        for (position, kind) in learned.metadata.kinds.iter().enumerate().take(MOST_TYPES) {
+            let object = dataset.object(&kind.object)?;
+            let sample = examples.first(position);
+            // An object without normal pictures can be learned; its own defect picture stands in.
+            let normal = match object.normals.first() {
+                Some(path) => Picture::load(path)?.resized(side, side),
+                None => sample.picture.clone(),
+            };
+            shown.push(Shown { kind: position, example: sample.picture, mask: sample.mask, normal });
+        }
+        let fixed = examples.draw("validation", 0, 0, FIXED);
+        Ok(Self { folder: folder.to_owned(), base, learned, fixed, shown })
+    }
+
+    /// Records the loss and writes `validation/step-N.png`: a row a type of training picture, mask, normal picture, generated picture.
+    pub(super) fn look(&self, step: u64, inversion: &Inversion, recorder: &mut Recorder) -> Result<()> {
+        // Training must not notice that someone looked.
+        self.learned.keeping_statistics(|| self.record(step, inversion, recorder))
+    }
+
+    fn record(&self, step: u64, inversion: &Inversion, recorder: &mut Recorder) -> Result<()> {
+        let loss = inversion.loss("validation", 0, 0, &self.fixed)?.item()?;
+        recorder.scalars(step, "validation", vec![("fixed_noise_loss".to_owned(), f64::from(loss))]);
+        if self.shown.is_empty() {
+            return Ok(());
+        }
+        let rows = self.shown.iter().map(|shown| self.row(shown)).collect::<Result<Vec<_>>>()?;
+        let sheet = stitched(&rows);
+        let folder = self.folder.join("validation");
+        files::create_folder(&folder)?;
+        let png = sheet.to_png()?;
+        files::write_bytes_atomic(&folder.join(format!("step-{step:06}.png")), &png)?;
+        recorder.image(step, "validation/pictures", &tensorboard::Picture { png: &png, width: sheet.width(), height: sheet.height() });
+        Ok(())
+    }
+
+    fn row(&self, shown: &Shown) -> Result<[Picture; 4]> {
+        let kind = self.learned.metadata.kinds[shown.kind].clone();
+        let settings = GenerationPreset { steps: STEPS, reweighting: Reweighting::new(Mode::Off), ..self.learned.metadata.preset.generation.clone() };
+        let generator = Generator::new(self.base, self.learned, kind, settings, self.learned.metadata.seed)?;
+        let spatial = generator.embed(&[&shown.mask])?.remove(0);
+        let job = Job { normal: shown.normal.clone(), mask: shown.mask.clone(), spatial, template: 0, index: 0 };
+        let generated = generator.generate(&[job], 0)?.remove(0).image;
+        Ok([shown.example.clone(), white_where(&shown.mask), shown.normal.clone(), generated])
+    }
+}
+
+/// A mask as a picture.
+fn white_where(mask: &Mask) -> Picture {
+    let pixels = mask.pixels().iter().flat_map(|&inside| [if inside { 1.0 } else { -1.0 }; 3]).collect();
+    Picture::from_parts(mask.width(), mask.height(), pixels)
+}
+
+/// Pictures of one size, side by side and row below row.
+fn stitched(rows: &[[Picture; 4]]) -> Picture {
+    let (width, height) = (rows[0][0].width(), rows[0][0].height());
+    let mut pixels = Vec::with_capacity(3 * 4 * width * height * rows.len());
+    for row in rows {
+        for line in 0..height {
+            row.iter().for_each(|picture| pixels.extend_from_slice(&picture.pixels()[3 * width * line..3 * width * (line + 1)]));
+        }
+    }
+    Picture::from_parts(4 * width, height * rows.len(), pixels)
+}

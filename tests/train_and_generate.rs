@@ -1,0 +1,164 @@
+//! The main job as a user runs it, on a miniature model: train, generate, killed and gone on with, and what is refused.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anodiff::testing::miniature;
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 6);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command in the world's folder, with the model and the data.
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        command.current_dir(self.folder.path()).arg(name).args(["--data", "data", "--model", "model", "--threads", "2"]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn train(&self, out: &str, arguments: &[&str]) -> Command {
+        let fixed = ["--out", out, "--steps", "8", "--batch-size", "2", "--resolution", "32", "--checkpoint-every", "2", "--validate-every", "4"];
+        self.command("train", &[&fixed, arguments].concat())
+    }
+
+    fn generate(&self, out: &str, arguments: &[&str]) -> Command {
+        let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "6", "--steps", "4"];
+        self.command("generate", &[&fixed, arguments].concat())
+    }
+}
+
+#[track_caller]
+fn succeed(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Exit code 2, one sentence on stderr with all of `parts`, no panic.
+#[track_caller]
+fn refused(mut command: Command, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{command:?}: expected {part:?} in {text}");
+    }
+}
+
+/// Sends SIGKILL or SIGTERM after a while; what the command had done by then is of no concern.
+fn interrupt(mut command: Command, after: Duration, signal: &str) {
+    let mut child = command.spawn().unwrap();
+    std::thread::sleep(after);
+    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    child.wait().unwrap();
+}
+
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn train_then_generate_whatever_happens_on_the_way() {
+    let world = World::new();
+    let learned = |run: &str| fs::read(world.path(run).join("learned.safetensors")).unwrap();
+    let output = succeed(world.train("run", &["--json"]));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["steps"], 8);
+    assert!(result["loss"].as_f64().unwrap() > 0.0);
+    assert!(world.path("run/validation/step-000008.png").is_file());
+
+    for (number, signal) in ["-KILL", "-TERM", "-INT"].into_iter().enumerate() {
+        interrupt(world.train("again", &["--resume"]), Duration::from_millis(120 + 90 * number as u64), signal);
+    }
+    succeed(world.train("again", &["--resume"]));
+    assert_eq!(learned("run"), learned("again"));
+    assert_eq!(fs::read(world.path("run/log.jsonl")).unwrap(), fs::read(world.path("again/log.jsonl")).unwrap());
+
+    succeed(world.generate("whole", &["--save-intermediates"]));
+    let intermediates = world.path("whole/intermediates");
+    assert!(files(&intermediates).len() >= 6 * 4);
+    fs::remove_dir_all(intermediates).unwrap();
+    for after in [60, 110, 170, 240] {
+        interrupt(world.generate("parts", &["--batch-size", "1"]), Duration::from_millis(after), "-KILL");
+    }
+    succeed(world.generate("parts", &["--batch-size", "3", "--threads", "1"]));
+    let leftover = |name: &PathBuf| name.to_string_lossy().ends_with(".tmp");
+    let parts: BTreeMap<_, _> = files(&world.path("parts")).into_iter().filter(|(name, _)| !leftover(name)).collect();
+    assert_eq!(files(&world.path("whole")), parts);
+    assert_eq!(String::from_utf8_lossy(&parts[Path::new("manifest.jsonl")]).lines().count(), 6);
+}
+
+#[test]
+fn the_same_command_from_a_config_file() {
+    let world = World::new();
+    succeed(world.train("run", &["--types", "dot", "--seed", "3"]));
+    let config = fs::read_to_string(world.path("run/config.toml")).unwrap();
+    assert!(config.contains("seed = 3") && config.contains("types = [\"dot\"]"), "{config}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+    command.current_dir(world.folder.path()).args(["train", "--config", "run/config.toml", "--out", "second"]);
+    succeed(command);
+    assert_eq!(fs::read(world.path("run/learned.safetensors")).unwrap(), fs::read(world.path("second/learned.safetensors")).unwrap());
+}
+
+#[test]
+fn wrong_arguments_and_input_are_refused() {
+    let world = World::new();
+    refused(world.train("run", &["--objects", "plait"]), &["plait", "plate"]);
+    refused(world.train("run", &["--types", "dott"]), &["dott", "dot"]);
+    refused(world.train("run", &["--preset", "fast"]), &["--preset fast"]);
+    refused(world.train("run", &["--learning-rate", "NaN"]), &["--learning-rate"]);
+    refused(world.train("run", &["--learning-rate", "-1"]), &["--learning-rate"]);
+    refused(world.train("run", &["--accumulate", "0"]), &["--accumulate 0"]);
+    refused(world.train("run", &["--resolution", "33"]), &["--resolution 33", "multiple of 4"]);
+    refused(world.train("data/run", &[]), &["--out", "inside"]);
+    refused(world.train("run", &["--model", "data"]), &["data"]);
+    assert!(!world.path("run").exists() && !world.path("data/run").exists(), "nothing was written");
+    let output = succeed(world.train("run", &["--dry-run"]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("plate+line"));
+    assert!(!world.path("run").exists(), "a dry run writes nothing");
+
+    succeed(world.train("run", &["--types", "dot"]));
+    refused(world.train("run", &["--types", "dot"]), &["--resume"]);
+    refused(world.train("run", &["--types", "line", "--resume"]), &["types", "another"]);
+    refused(world.generate("out", &["--type", "line"]), &["plate+line", "plate+dot"]);
+    refused(world.generate("out", &["--object", "../data"]), &["../data"]);
+    refused(world.generate("out", &["--count", "0"]), &["--count 0"]);
+    refused(world.generate("out", &["--steps", "0"]), &["--steps"]);
+    refused(world.generate("out", &["--eta", "2"]), &["--eta"]);
+    refused(world.generate("out", &["--reweight", "on"]), &["--reweight on"]);
+    refused(world.generate("out", &["--masks", "nowhere"]), &["nowhere"]);
+    refused(world.generate("out", &["--learned", "data/plate/train/good/000.png"]), &["000.png"]);
+    refused(world.generate("data/plate", &[]), &["--out", "inside"]);
+    miniature::model(&world.path("model"), 2);
+    refused(world.generate("out", &[]), &["base model"]);
+    assert!(!world.path("out/plate").exists() && !world.path("data/plate/manifest.jsonl").exists(), "no pair was written");
+}
