@@ -36,14 +36,21 @@ pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, added: A
     Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype())
 }
 
-/// Gradients of x, weight, bias, the per-channel term and the residual.
-pub(super) fn backward(geometry: &Geometry, x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 5]) -> Result<[Option<Tensor>; 5]> {
+/// Gradients of x, weight, bias, the per-channel term and the residual. `x` is there when the weight's is wanted.
+pub(super) fn backward(
+    geometry: &Geometry,
+    x: Option<&Tensor>,
+    weight: &Tensor,
+    gradient: &Tensor,
+    wanted: [bool; 5],
+) -> Result<[Option<Tensor>; 5]> {
     let output_gradient = gradient.f32s()?;
     let mut shares = [const { None }; 5];
     if wanted[0] {
-        shares[0] = Some(Tensor::from_f32_as(input_gradient(geometry, &weight.f32s()?, &output_gradient), x.shape(), x.dtype())?);
+        let share = input_gradient(geometry, &weight.f32s()?, &output_gradient);
+        shares[0] = Some(Tensor::from_f32_as(share, &geometry.input_shape(), gradient.dtype())?);
     }
-    if wanted[1] {
+    if let (true, Some(x)) = (wanted[1], x) {
         shares[1] = Some(Tensor::from_f32_as(weight_gradient(geometry, &x.f32s()?, &output_gradient), weight.shape(), weight.dtype())?);
     }
     if wanted[2] {

@@ -66,6 +66,11 @@ impl Geometry {
         Ok(())
     }
 
+    /// `[batch, height, width, in]`
+    pub(super) fn input_shape(&self) -> [usize; 4] {
+        [self.batch, self.size[0], self.size[1], self.inputs]
+    }
+
     /// `[batch, out height, out width, out]`
     pub(super) fn output_shape(&self) -> [usize; 4] {
         [self.batch, self.output_size[0], self.output_size[1], self.outputs]

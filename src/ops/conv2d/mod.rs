@@ -56,9 +56,10 @@ pub fn conv2d(x: &Var, weight: &Var, bias: Option<&Var>, options: Conv2dOptions,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
     let inputs = [x, weight, bias.unwrap_or(&none), epilogue.per_channel.unwrap_or(&none), epilogue.residual.unwrap_or(&none)];
-    let (x_value, weight_value) = (x.tensor().clone(), weight.tensor().clone());
+    // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
+    let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
     Ok(Var::record(output, inputs, move |gradient, wanted| match gradient.device() {
-        Device::Cpu => cpu::backward(&geometry, &x_value, &weight_value, gradient, wanted),
+        Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
     }))
 }
 
