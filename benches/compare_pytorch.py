@@ -3,7 +3,8 @@
     cargo build --release && python benches/compare_pytorch.py [--model sd15] [--size 256] [--batch 1] [--threads 2] [--runs 5] [--rounds 2]
 
 Random weights of the published shapes, f32. Every pass runs in a process of its own, so that its peak memory is its own; ours and PyTorch's take
-turns, so that a busy machine disturbs both. Needs torch and diffusers. Numbers are medians over all rounds.
+turns, so that a busy machine disturbs both. Needs torch and diffusers. Times are medians over all rounds; on a busy machine the processor time (all
+threads, mean) says more.
 """
 
 import argparse
@@ -57,20 +58,22 @@ def pytorch(options):
             if leaf.requires_grad:
                 (mask * (target - out)).square().mean().backward()
 
-    milliseconds = []
+    milliseconds, processor = [], []
     with torch.set_grad_enabled(options.part == "unet-backward"):
         for run in range(options.runs + 1):
-            start = time.perf_counter()
+            start, processor_start = time.perf_counter(), time.process_time()
             work()
             milliseconds.append(1e3 * (time.perf_counter() - start))
-    return {"milliseconds": milliseconds[1:], "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+            processor.append(1e3 * (time.process_time() - processor_start))
+    return {"milliseconds": milliseconds[1:], "processor": statistics.mean(processor[1:]), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
 def ours(options, part):
     command = [str(options.binary), "bench", "--json", "--threads", options.threads, "--random", options.model, "--size", options.size]
     command += ["--batch", options.batch, "--runs", options.runs, "--parts", part]
     found = json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)["parts"][0]
-    return {"milliseconds": [found["milliseconds"]["median"]], "peak": found.get("peak_bytes", 0)}
+    times = found["milliseconds"]
+    return {"milliseconds": [times["median"]], "processor": times["processor"], "peak": found.get("peak_bytes", 0)}
 
 
 def reference(options, part):
@@ -83,15 +86,17 @@ def reference(options, part):
 def compare(options):
     rows = []
     for part in options.parts:
-        times, peaks = {"anodiff": [], "pytorch": []}, {"anodiff": 0, "pytorch": 0}
+        times, processor, peaks = ({name: [] for name in ("anodiff", "pytorch")} for _ in range(3))
         for _ in range(options.rounds):
             for name, run in (("anodiff", ours), ("pytorch", reference)):
                 found = run(options, part)
                 times[name] += found["milliseconds"]
-                peaks[name] = max(peaks[name], found["peak"])
-        median = {name: statistics.median(values) for name, values in times.items()}
-        row = {"part": part, **{f"{name}_ms": round(value, 1) for name, value in median.items()},
-               "ratio": round(median["anodiff"] / median["pytorch"], 3), **{f"{name}_peak_gib": round(value / 2**30, 2) for name, value in peaks.items()}}
+                processor[name].append(found["processor"])
+                peaks[name].append(found["peak"] / 2**30)
+        row = {"part": part}
+        for kind, values, digest in (("ms", times, statistics.median), ("processor_ms", processor, statistics.mean), ("peak_gib", peaks, max)):
+            one, other = digest(values["anodiff"]), digest(values["pytorch"])
+            row[kind] = {"anodiff": round(one, 2), "pytorch": round(other, 2), "ratio": round(one / other, 3)}
         rows.append(row)
         print(json.dumps(row), flush=True)
     import torch

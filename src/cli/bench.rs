@@ -11,7 +11,7 @@ use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::Path;
 use crate::ops::{self, MaskedMean};
-use crate::profiling::{FastNoise, Preset, Timing, arithmetic, measure, memory};
+use crate::profiling::{FastNoise, Preset, Timing, arithmetic, measure, process};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
 
@@ -167,18 +167,18 @@ impl<'a> Bench<'a> {
     }
 
     fn measure(&self, part: Part, forward_gflop: f64, work: impl FnMut() -> Result<()>) -> Result<Measured> {
-        memory::reset_peak();
+        process::reset_peak();
         let milliseconds = measure(WARM_UP, self.arguments.runs, work)?;
         let forward_only = part != Part::UnetBackward;
         let gflop_per_second = forward_only.then(|| forward_gflop / milliseconds.median * 1e3);
-        Ok(Measured { part, milliseconds, forward_gflop, gflop_per_second, peak_bytes: memory::peak_bytes() })
+        Ok(Measured { part, milliseconds, forward_gflop, gflop_per_second, peak_bytes: process::peak_bytes() })
     }
 }
 
 fn print(report: &Report) -> Result<()> {
     let Report { device, threads, model, size, batch, .. } = report;
     output::line(format_args!("{model}, {size} x {size} pixels, batch {batch}, {device}, {threads} threads"))?;
-    for Measured { part, milliseconds: Timing { median, lowest, highest, runs }, gflop_per_second, peak_bytes, .. } in &report.parts {
+    for Measured { part, milliseconds: Timing { median, lowest, highest, runs, .. }, gflop_per_second, peak_bytes, .. } in &report.parts {
         let name = part.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let rate = gflop_per_second.map(|rate| format!(", {rate:.0} GFLOP/s")).unwrap_or_default();
         let peak = peak_bytes.map(|bytes| format!(", peak {:.2} GiB", bytes as f64 / f64::from(1 << 30))).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Measuring: time, arithmetic and memory of the models.
 
 pub mod arithmetic;
-pub mod memory;
+pub mod process;
 mod random_model;
 mod timing;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::profiling::process;
 
 /// The times of repeated runs, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +18,9 @@ pub struct Timing {
     pub highest: f64,
     /// How many runs were timed.
     pub runs: usize,
+    /// Mean processor time of all threads, where the kernel counts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<f64>,
 }
 
 impl Timing {
@@ -30,6 +34,7 @@ impl Timing {
             lowest: middle(0),
             highest: middle(runs.saturating_sub(1)),
             runs,
+            processor: None,
         }
     }
 }
@@ -38,10 +43,12 @@ impl Timing {
 pub fn measure(warm_up: usize, runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<Timing> {
     (0..warm_up).try_for_each(|_| work())?;
     let mut milliseconds = Vec::with_capacity(runs);
+    let before = process::processor_milliseconds();
     for _ in 0..runs.max(1) {
         let start = Instant::now();
         work()?;
         milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(Timing::new(milliseconds))
+    let spent = process::processor_milliseconds().zip(before).map(|(after, before)| after - before);
+    Ok(Timing { processor: spent.map(|spent| spent / runs.max(1) as f64), ..Timing::new(milliseconds) })
 }
