@@ -1,5 +1,7 @@
 //! `anodiff bench`: time, rate and memory of the models' main passes.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use crate::autograd::Var;
 use crate::cli::{Globals, output};
 use crate::error::{Result, anyhow};
 use crate::invalid_input;
+use crate::models::base::BaseModel;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::Path;
@@ -20,12 +23,15 @@ use crate::tensor::random::Stream;
 #[command(after_help = "Example: anodiff bench --random sd15 --size 256 --batch 1 --json\n\
     benches/compare_pytorch.py runs the same passes in PyTorch and prints the ratios.")]
 pub struct Arguments {
-    /// Shapes of the model: sd15 or sd21
-    #[arg(long, value_name = "MODEL", default_value = "sd15")]
-    random: String,
-    /// Height and width of the image in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 256)]
-    size: usize,
+    /// Random weights in the shapes of a published model, sd15 or sd21, in place of a model's files
+    #[arg(long, value_name = "NAME", conflicts_with = "model")]
+    random: Option<String>,
+    /// Folder of a model in the diffusers layout [default: the embedded model]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Height and width of the image in pixels [default: the model's own; 256 with --random]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
     /// Images in one pass
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
@@ -35,6 +41,16 @@ pub struct Arguments {
     /// Passes to measure
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,..", default_values_t = Part::ALL)]
     parts: Vec<Part>,
+}
+
+impl Arguments {
+    fn name(&self) -> String {
+        match (&self.random, &self.model) {
+            (Some(name), _) => name.clone(),
+            (None, Some(folder)) => folder.display().to_string(),
+            (None, None) => "embedded".to_owned(),
+        }
+    }
 }
 
 /// A pass that can be measured.
@@ -88,8 +104,8 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let report = Report {
         device: globals.device()?.to_string(),
         threads: rayon::current_num_threads(),
-        model: arguments.random.clone(),
-        size: arguments.size,
+        model: arguments.name(),
+        size: bench.size,
         batch: arguments.batch,
         parts,
     };
@@ -98,25 +114,71 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 
 struct Bench<'a> {
     arguments: &'a Arguments,
+    source: Source,
     tokens: usize,
     unet: UnetConfig,
     vae: VaeConfig,
+    /// Height and width of the image.
+    size: usize,
     /// Height and width of the latent.
     cells: usize,
 }
 
+/// Where the weights come from.
+enum Source {
+    Random(Preset),
+    Folder(Option<PathBuf>),
+}
+
+impl Source {
+    fn unet(&self, config: &UnetConfig) -> Result<Unet> {
+        match self {
+            Self::Random(_) => Unet::new(&Path::root(&FastNoise), config),
+            Self::Folder(folder) => BaseModel::load_unet(folder.as_deref()),
+        }
+    }
+
+    fn vae(&self, config: &VaeConfig) -> Result<AutoencoderKl> {
+        match self {
+            Self::Random(_) => AutoencoderKl::new(&Path::root(&FastNoise), config),
+            Self::Folder(folder) => BaseModel::load_vae(folder.as_deref()),
+        }
+    }
+
+    /// The configs, and the tokens of a prompt.
+    fn configs(&self) -> Result<(UnetConfig, VaeConfig, usize)> {
+        match self {
+            Self::Random(preset) => {
+                Ok((UnetConfig::from_json(preset.unet, preset.name)?, VaeConfig::from_json(preset.vae, preset.name)?, preset.tokens))
+            }
+            Self::Folder(folder) => {
+                let model = BaseModel::load(folder.as_deref())?;
+                Ok((model.unet.config().clone(), model.vae.config().clone(), model.text_encoder.config().max_position_embeddings))
+            }
+        }
+    }
+}
+
 impl<'a> Bench<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self> {
-        let preset = Preset::find(&arguments.random)?;
-        let (unet, vae) = (UnetConfig::from_json(preset.unet, preset.name)?, VaeConfig::from_json(preset.vae, preset.name)?);
-        let Arguments { size, batch, runs, .. } = *arguments;
+        let source = match &arguments.random {
+            Some(name) => Source::Random(Preset::find(name)?),
+            None => Source::Folder(arguments.model.clone()),
+        };
+        let (unet, vae, tokens) = source.configs()?;
+        let default = match (&source, &unet.sample_size) {
+            (Source::Folder(_), Some(cells)) => cells.at(0) * vae.downscale(),
+            _ => 256,
+        };
+        let Arguments { batch, runs, .. } = *arguments;
+        let size = arguments.size.unwrap_or(default);
         if size == 0 || !size.is_multiple_of(vae.downscale()) || size > 4096 {
             invalid_input!("--size {size}: expected a multiple of {} up to 4096", vae.downscale());
         }
         if batch == 0 || batch > 1024 || runs == 0 || runs > 100_000 {
             invalid_input!("--batch {batch} --runs {runs}: expected at least 1, at most 1024 images and 100000 runs");
         }
-        Ok(Self { arguments, tokens: preset.tokens, cells: size / vae.downscale(), unet, vae })
+        Ok(Self { arguments, source, tokens, cells: size / vae.downscale(), size, unet, vae })
     }
 
     fn wants(&self, part: Part) -> bool {
@@ -132,7 +194,7 @@ impl<'a> Bench<'a> {
             return Ok(Vec::new());
         }
         let (batch, cells) = (self.arguments.batch, self.cells);
-        let unet = Unet::new(&Path::root(&FastNoise), &self.unet)?;
+        let unet = self.source.unet(&self.unet)?;
         let sample = Var::constant(self.noise("sample", &[batch, cells, cells, self.unet.in_channels])?);
         let target = self.noise("target", &[batch, cells, cells, self.unet.out_channels])?;
         let mask = Tensor::full(1.0, &[batch, cells, cells, 1]);
@@ -160,7 +222,7 @@ impl<'a> Bench<'a> {
             return Ok(None);
         }
         let (batch, cells) = (self.arguments.batch, self.cells);
-        let vae = AutoencoderKl::new(&Path::root(&FastNoise), &self.vae)?;
+        let vae = self.source.vae(&self.vae)?;
         let latent = Var::constant(self.noise("latent", &[batch, cells, cells, self.vae.latent_channels])?);
         let gflop = batch as f64 * arithmetic::vae_decoder(&self.vae, cells, cells) / 1e9;
         self.measure(Part::VaeDecode, gflop, || vae.decode(&latent).map(drop)).map(Some)

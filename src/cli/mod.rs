@@ -90,7 +90,7 @@ impl Globals {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Time, rate and memory of the models' main passes, with random weights of a published model's shapes
+    /// Time, rate and memory of the models' main passes: a denoising step, a training step, decoding
     Bench(bench::Arguments),
     /// A dry look at a data set: objects, defect types, counts, split, sizes, and every file that does not fit
     Check(check::Arguments),
