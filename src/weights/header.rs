@@ -16,8 +16,9 @@ use crate::weights::stored::StoredType;
 pub(super) const PREFIX: u64 = 8;
 /// The format's own limit on the header.
 const LONGEST_HEADER: u64 = 100_000_000;
-/// More tensors than any model of the families that this program runs, by a factor of 30.
-const MOST_TENSORS: usize = 100_000;
+/// More tensors than any model of the families that this program runs, by a factor of ten; a parsed one takes a few times its text.
+const MOST_TENSORS: usize = 20_000;
+const MOST_METADATA: usize = 10_000;
 const MOST_AXES: usize = 8;
 const METADATA: &str = "__metadata__";
 
@@ -188,6 +189,32 @@ impl<'de> Deserialize<'de> for RawShape {
     }
 }
 
+/// Text entries, of a bounded number.
+struct RawMetadata(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for RawMetadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = RawMetadata;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a JSON object of strings")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMetadata, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    if entries.len() == MOST_METADATA {
+                        return Err(A::Error::custom(format_args!("it has more than {MOST_METADATA} entries")));
+                    }
+                    entries.insert(key, value);
+                }
+                Ok(RawMetadata(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
 #[derive(Default)]
 struct RawHeader {
     tensors: Vec<(String, RawTensor)>,
@@ -211,7 +238,7 @@ impl<'de> Deserialize<'de> for RawHeader {
                             return Err(A::Error::custom(format_args!("it has {METADATA} twice")));
                         }
                         metadata_seen = true;
-                        header.metadata = map.next_value().map_err(in_entry)?;
+                        header.metadata = map.next_value::<RawMetadata>().map_err(in_entry)?.0;
                         continue;
                     }
                     if header.tensors.len() == MOST_TENSORS {

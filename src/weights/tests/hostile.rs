@@ -92,7 +92,13 @@ fn a_million_tensors() {
         write!(header, r#"{comma}"{index}":{{"dtype":"U8","shape":[1],"data_offsets":[{index},{}]}}"#, index + 1).unwrap();
     }
     header.push('}');
-    assert!(refusal(file(&header, 1_000_000)).contains("more than 100000 tensors"));
+    assert!(refusal(file(&header, 1_000_000)).contains("more than 20000 tensors"));
+}
+
+#[test]
+fn a_million_notes() {
+    let entries: Vec<String> = (0..1_000_000).map(|index| format!("\"{index}\":\"\"")).collect();
+    assert!(refusal(file(&format!(r#"{{"__metadata__":{{{}}}}}"#, entries.join(",")), 0)).contains("more than 10000 entries"));
 }
 
 /// Every single damage ends in a refusal or in a file that the reference reader takes, too; and what we take can be read.
