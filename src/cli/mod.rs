@@ -6,9 +6,11 @@ mod bench;
 mod check;
 mod config_file;
 mod folders;
+mod forward;
 mod generate;
-mod pretrain;
+mod info;
 pub mod output;
+mod pretrain;
 mod train;
 
 use std::ffi::OsString;
@@ -109,6 +111,10 @@ pub enum Command {
     /// First the autoencoder, then text encoder and UNet together on its latents. The folder gets checkpoints, logs, previews and in the end model/ in
     /// the diffusers layout, which --model takes.
     Pretrain(pretrain::Arguments),
+    /// One network on tensors from a file, for comparing with another framework
+    Forward(forward::Arguments),
+    /// What this machine, the base model and the file formats are
+    Info(info::Arguments),
 }
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
@@ -118,6 +124,8 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::Train(arguments) => train::run(arguments, globals),
         Command::Generate(arguments) => generate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
+        Command::Forward(arguments) => forward::run(arguments, globals),
+        Command::Info(arguments) => info::run(arguments, globals),
     }
 }
 
