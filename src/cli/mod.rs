@@ -84,7 +84,13 @@ impl Globals {
         match self.threads {
             Some(0) => invalid_input!("--threads 0: expected at least 1"),
             Some(threads) if threads > 1024 => invalid_input!("--threads {threads}: expected at most 1024"),
-            threads => rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build_global().context("starting the thread pool"),
+            // The main thread is one of the pool's: handing each of a step's thousands of ops to other threads and sleeping meanwhile costs more than some
+            // of the ops do.
+            threads => rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.unwrap_or(0))
+                .use_current_thread()
+                .build_global()
+                .context("starting the thread pool"),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Picture {
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
         let pixels = match decoded.color() {
             image::ColorType::L8 | image::ColorType::La8 | image::ColorType::Rgb8 | image::ColorType::Rgba8 => {
-                decoded.into_rgb8().into_raw().into_iter().map(|x| f32::from(x) / 127.5 - 1.0).collect()
+                from_bytes(&decoded.into_rgb8().into_raw())
             }
             _ => decoded.into_rgb32f().into_raw().into_iter().map(from_unit).collect(),
         };
@@ -165,6 +165,11 @@ impl Picture {
         self.pixels.iter().map(|x| ((x + 1.0) * 127.5).round() as u8).collect()
     }
 
+    /// What is left of the picture after it went through an 8-bit file.
+    pub fn quantized(&self) -> Self {
+        Self { pixels: from_bytes(&self.to_bytes()), ..*self }
+    }
+
     /// The picture as an 8-bit RGB PNG file.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         encode_png(&self.to_bytes(), self.width, self.height, image::ExtendedColorType::Rgb8)
@@ -174,6 +179,11 @@ impl Picture {
     pub fn save(&self, path: &Path) -> Result<()> {
         write_bytes_atomic(path, &self.to_png()?)
     }
+}
+
+/// 8-bit samples to [-1, 1].
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.0).collect()
 }
 
 /// Floats in 0..=1 (and beyond, from HDR files) to [-1, 1]; NaN becomes black.
