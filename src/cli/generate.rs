@@ -106,12 +106,10 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         seed: globals.seed,
         out: &arguments.out,
     };
-    let mut watch =
-        Watch { progress: None, label: format!("generate {kind}"), out: &arguments.out, kind, intermediates: arguments.save_intermediates };
+    let watched = if arguments.save_intermediates { u64::MAX } else { 0 };
+    let mut watch = Watch::new(&arguments.out, kind, watched);
     let summary = produce(&order, &mut watch)?;
-    if let Some(progress) = watch.progress {
-        progress.finish();
-    }
+    watch.finish();
     if globals.json {
         return output::json(&Outcome { out: arguments.out.clone(), made: summary.made, kept: summary.kept });
     }
@@ -138,18 +136,36 @@ fn learned_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(LEARNED) } else { path.to_owned() }
 }
 
+/// Where intermediates go, in the folder of the pairs.
+pub(super) fn intermediates(out: &Path, kind: &Kind, index: u64) -> PathBuf {
+    out.join("intermediates").join(&kind.object).join(&kind.defect).join(format!("{index:06}"))
+}
+
 /// Shows progress and keeps intermediates.
-struct Watch<'a> {
+pub(super) struct Watch<'a> {
     progress: Option<Progress>,
-    label: String,
     out: &'a Path,
     kind: Kind,
-    intermediates: bool,
+    watched: u64,
+}
+
+impl<'a> Watch<'a> {
+    /// Keeps estimates and weight maps of the images numbered below `watched` (in whole batches).
+    pub(super) fn new(out: &'a Path, kind: Kind, watched: u64) -> Self {
+        Self { progress: None, out, kind, watched }
+    }
+
+    /// Ends the progress line.
+    pub(super) fn finish(self) {
+        if let Some(progress) = self.progress {
+            progress.finish();
+        }
+    }
 }
 
 impl Observer for Watch<'_> {
     fn started(&mut self, kept: u64, total: u64) {
-        self.progress = Some(Progress::new(self.label.as_str(), "image", total, kept));
+        self.progress = Some(Progress::new(format!("generate {}", self.kind), "image", total, kept));
     }
 
     fn finished(&mut self, _: &[Finished], done: u64) {
@@ -158,12 +174,12 @@ impl Observer for Watch<'_> {
         }
     }
 
-    fn glimpses(&self) -> usize {
-        if self.intermediates { GLIMPSES } else { 0 }
+    fn glimpses(&self, first: u64) -> usize {
+        if first < self.watched { GLIMPSES } else { 0 }
     }
 
     fn trace(&mut self, index: u64, trace: &[Glimpse]) -> Result<()> {
-        let folder = self.out.join("intermediates").join(&self.kind.object).join(&self.kind.defect).join(format!("{index:06}"));
+        let folder = intermediates(self.out, &self.kind, index);
         files::create_folder(&folder)?;
         for glimpse in trace {
             glimpse.estimate.save(&folder.join(format!("t{:04}_estimate.png", glimpse.timestep)))?;

@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod config_file;
+mod demo;
 mod folders;
 mod forward;
 mod generate;
@@ -98,6 +99,11 @@ impl Globals {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make a small data set, learn its defects from the embedded base model, generate pairs, measure them and write a report
+    ///
+    /// Needs no network and no data. The folder gets the data set (data/), the run (run/), the pairs (generated/), report.html and
+    /// contact-sheet.png. An interrupted demo goes on where it was when it is started again.
+    Demo(demo::Arguments),
     /// Time, rate and memory of the models' main passes: a denoising step, a training step, decoding
     Bench(bench::Arguments),
     /// A dry look at a data set: objects, defect types, counts, split, sizes, and every file that does not fit
@@ -125,6 +131,7 @@ pub enum Command {
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
     match command {
+        Command::Demo(arguments) => demo::run(arguments, globals),
         Command::Bench(arguments) => bench::run(arguments, globals),
         Command::Check(arguments) => check::run(arguments, globals),
         Command::Train(arguments) => train::run(arguments, globals),

@@ -32,8 +32,9 @@ pub trait Observer {
     /// These pairs are computed and on their way to the disk; with them the folder will hold `done`.
     fn finished(&mut self, pairs: &[Finished], done: u64);
 
-    /// How many steps of each image to decode for [`Observer::trace`]; 0 for none.
-    fn glimpses(&self) -> usize {
+    /// How many steps of each image to decode for [`Observer::trace`], for the batch that starts with image `first`; 0 for none.
+    fn glimpses(&self, first: u64) -> usize {
+        let _ = first;
         0
     }
 
@@ -132,7 +133,7 @@ impl<'a> Producer<'a> {
             index,
         };
         let jobs: Vec<Job> = indices.iter().zip(&places).zip(spatial).map(job).collect();
-        let generated = self.generator.generate(&jobs, observer.glimpses())?;
+        let generated = self.generator.generate(&jobs, observer.glimpses(indices[0]))?;
         let mut pairs = Vec::with_capacity(jobs.len());
         for ((job, generated), place) in jobs.iter().zip(generated).zip(places) {
             if !generated.trace.is_empty() {

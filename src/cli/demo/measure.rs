@@ -49,7 +49,8 @@ pub(super) fn measure(generated: &Path, dataset: &Dataset, learned: &Learned) ->
     let mut rows = Vec::new();
     for kind in &learned.metadata.kinds {
         let pairs = pairs(generated, dataset, kind)?;
-        let each = pairs.iter().map(|pair| Alignment::measure(pair.image.pixels(), pair.normal.pixels(), pair.mask.pixels())).collect::<Result<Vec<_>>>()?;
+        let each =
+            pairs.iter().map(|pair| Alignment::measure(pair.image.pixels(), pair.normal.pixels(), pair.mask.pixels())).collect::<Result<Vec<_>>>()?;
         if let Some(alignment) = Alignment::mean(&each) {
             rows.push(Measured { object: kind.object.clone(), defect: kind.defect.clone(), pairs: pairs.len(), alignment });
         }

@@ -34,10 +34,7 @@ use measure::Measured;
 /// Pairs of each type whose way from noise to picture is kept for the report.
 const WATCHED: u64 = 2;
 
-/// Make a small data set, learn its defects from the embedded base model, generate pairs, measure them and write a report.
-///
-/// Needs no network and no data. DIR gets the data set (data/), the run (run/), the generated pairs (generated/), report.html and
-/// contact-sheet.png. An interrupted demo goes on where it was when it is started again.
+/// `anodiff demo`: where and how much.
 #[derive(Clone, Debug, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Arguments {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::generate::intermediates;
 use super::Run;
 use super::measure::{self, Pair};
 use crate::anomaly::inversion::split_rule;
@@ -50,7 +51,7 @@ fn generated_row(generated: &Path, kind: &Kind, pair: &Pair) -> Result<Vec<Cell>
         Cell::Picture(pair.image.clone()),
         Cell::Picture(difference(pair)),
     ];
-    let folder = generated.join("intermediates").join(&kind.object).join(&kind.defect).join(format!("{:06}", pair.index));
+    let folder = intermediates(generated, kind, pair.index);
     let (estimates, weights) = (steps(&folder, "_estimate.png")?, steps(&folder, "_weights.png")?);
     cells.push(at(&estimates, 0.0));
     cells.push(at(&estimates, 0.5));
@@ -81,7 +82,12 @@ fn shown(mask: &Mask) -> Picture {
 }
 
 fn difference(pair: &Pair) -> Picture {
-    let changes: Vec<f32> =
-        pair.image.pixels().chunks_exact(3).zip(pair.normal.pixels().chunks_exact(3)).map(|(new, old)| (0..3).map(|i| (new[i] - old[i]).abs()).sum::<f32>() / 6.0).collect();
+    let changes: Vec<f32> = pair
+        .image
+        .pixels()
+        .chunks_exact(3)
+        .zip(pair.normal.pixels().chunks_exact(3))
+        .map(|(new, old)| (0..3).map(|i| (new[i] - old[i]).abs()).sum::<f32>() / 6.0)
+        .collect();
     heat_map(&changes, pair.image.width(), pair.image.height(), 0.0, BRIGHTEST_DIFFERENCE)
 }
