@@ -19,44 +19,76 @@ pub enum Cell {
     Empty,
 }
 
-/// Rows of equally large pictures with headings.
+/// Rows of equally large pictures, with titles and column headings where they are wanted.
 #[derive(Clone, Debug)]
 pub struct Sheet {
     cell: usize,
-    headings: Vec<String>,
-    rows: Vec<(String, Vec<Cell>)>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+enum Row {
+    Title(String),
+    Headings(Vec<String>),
+    Pictures(Vec<Cell>),
 }
 
 impl Sheet {
     /// A sheet whose pictures are shown at most `cell` pixels wide and high.
-    pub fn new(cell: usize, headings: &[&str]) -> Self {
-        Self { cell: cell.max(1), headings: headings.iter().map(ToString::to_string).collect(), rows: Vec::new() }
+    pub fn new(cell: usize) -> Self {
+        Self { cell: cell.max(1), rows: Vec::new() }
     }
 
-    /// Adds a row with its title.
-    pub fn row(&mut self, title: impl Into<String>, cells: Vec<Cell>) {
-        self.rows.push((title.into(), cells));
+    /// Adds a line of text with space above it.
+    pub fn title(&mut self, text: impl Into<String>) {
+        self.rows.push(Row::Title(text.into()));
+    }
+
+    /// Adds a line with a word for each column of the rows that follow.
+    pub fn headings(&mut self, words: &[&str]) {
+        self.rows.push(Row::Headings(words.iter().map(ToString::to_string).collect()));
+    }
+
+    /// Adds a row of pictures.
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(Row::Pictures(cells));
     }
 
     /// Draws the sheet.
     pub fn draw(&self) -> Picture {
-        let columns = self.rows.iter().map(|(_, cells)| cells.len()).max().unwrap_or(0).max(self.headings.len()).max(1);
+        let columns = self.rows.iter().map(Row::columns).max().unwrap_or(0).max(1);
         let width = 2 * MARGIN + columns * (self.cell + GAP) - GAP;
-        let height = 2 * MARGIN + LINE + self.rows.len() * (self.cell + GAP + LINE);
+        let height = 2 * MARGIN + self.rows.iter().map(|row| row.height(self.cell)).sum::<usize>();
         let mut canvas = Canvas { width, height, pixels: vec![PAPER; width * height * 3] };
-        for (column, heading) in self.headings.iter().enumerate() {
-            canvas.text(MARGIN + column * (self.cell + GAP), MARGIN, heading, self.cell);
-        }
-        for (row, (title, cells)) in self.rows.iter().enumerate() {
-            let top = MARGIN + LINE + row * (self.cell + GAP + LINE);
-            canvas.text(MARGIN, top + 2, title, width - 2 * MARGIN);
-            for (column, cell) in cells.iter().enumerate() {
-                if let Cell::Picture(picture) = cell {
-                    canvas.picture(MARGIN + column * (self.cell + GAP), top + LINE, self.cell, picture);
-                }
+        let left = |column: usize| MARGIN + column * (self.cell + GAP);
+        let mut top = MARGIN;
+        for row in &self.rows {
+            match row {
+                Row::Title(text) => canvas.text(MARGIN, top + LINE / 2, text, width - 2 * MARGIN),
+                Row::Headings(words) => words.iter().enumerate().for_each(|(column, word)| canvas.text(left(column), top, word, self.cell)),
+                Row::Pictures(cells) => cells.iter().enumerate().for_each(|(column, cell)| canvas.cell(left(column), top, self.cell, cell)),
             }
+            top += row.height(self.cell);
         }
         Picture::from_parts(width, height, canvas.pixels)
+    }
+}
+
+impl Row {
+    fn columns(&self) -> usize {
+        match self {
+            Self::Title(_) => 0,
+            Self::Headings(words) => words.len(),
+            Self::Pictures(cells) => cells.len(),
+        }
+    }
+
+    fn height(&self, cell: usize) -> usize {
+        match self {
+            Self::Title(_) => 2 * LINE,
+            Self::Headings(_) => LINE,
+            Self::Pictures(_) => cell + GAP,
+        }
     }
 }
 
@@ -85,6 +117,12 @@ impl Canvas {
         }
     }
 
+    fn cell(&mut self, left: usize, top: usize, side: usize, cell: &Cell) {
+        if let Cell::Picture(picture) = cell {
+            self.picture(left, top, side, picture);
+        }
+    }
+
     /// The picture centred in a square of `side` pixels: enlarged by a whole factor where it is smaller, sampled where it is larger.
     fn picture(&mut self, left: usize, top: usize, side: usize, picture: &Picture) {
         let (width, height) = (picture.width().max(1), picture.height().max(1));
@@ -109,12 +147,14 @@ mod tests {
     #[test]
     fn pictures_keep_their_pixels_and_missing_ones_leave_paper() {
         let red = Picture::from_parts(2, 1, vec![1.0, -1.0, -1.0, -1.0, 1.0, -1.0]);
-        let mut sheet = Sheet::new(8, &["a", "b"]);
-        sheet.row("first", vec![Cell::Picture(red), Cell::Empty]);
+        let mut sheet = Sheet::new(8);
+        sheet.headings(&["a", "b"]);
+        sheet.row(vec![Cell::Picture(red), Cell::Empty]);
         let drawn = sheet.draw();
-        assert_eq!((drawn.width(), drawn.height()), (2 * MARGIN + 2 * 8 + GAP, 2 * MARGIN + LINE + 8 + GAP + LINE));
+        assert_eq!((drawn.width(), drawn.height()), (2 * MARGIN + 2 * 8 + GAP, 2 * MARGIN + LINE + 8 + GAP));
         let pixel = |x: usize, y: usize| &drawn.pixels()[(y * drawn.width() + x) * 3..][..3];
-        let top = MARGIN + 2 * LINE + 2;
+        // Two pixels by one fill eight by four, in the middle of the cell.
+        let top = MARGIN + LINE + 2;
         assert_eq!(pixel(MARGIN, top), [1.0, -1.0, -1.0]);
         assert_eq!(pixel(MARGIN + 7, top + 3), [-1.0, 1.0, -1.0]);
         assert_eq!(pixel(MARGIN + 8 + GAP, top), [PAPER; 3]);
@@ -122,6 +162,6 @@ mod tests {
 
     #[test]
     fn an_empty_sheet_is_paper() {
-        assert!(Sheet::new(4, &[]).draw().pixels().iter().all(|&value| value == PAPER));
+        assert!(Sheet::new(4).draw().pixels().iter().all(|&value| value == PAPER));
     }
 }

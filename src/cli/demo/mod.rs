@@ -42,6 +42,10 @@ pub struct Arguments {
     #[arg(long, default_value = "anodiff-demo", value_name = "DIR")]
     #[serde(skip)]
     out: PathBuf,
+    /// Base model: a folder in the diffusers layout [default: the embedded one]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<PathBuf>,
     /// Training steps, for all types together
     #[arg(long, default_value_t = 600, value_name = "N")]
     steps: usize,
@@ -83,7 +87,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         invalid_input!("--steps {} --count {}: expected at least 1 of each", arguments.steps, arguments.count);
     }
     let started = Instant::now();
-    let base = BaseModel::load(None)?;
+    let base = BaseModel::load(arguments.model.as_deref())?;
     files::create_folder(&arguments.out)?;
     let data = arguments.out.join("data");
     note("1 of 4: writing the demo data set");

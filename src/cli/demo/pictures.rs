@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::report::{Cell, Sheet, heat_map};
 
 const HEADINGS: [&str; 9] = ["normal", "mask", "generated", "|difference|", "estimate, early", "halfway", "weights, early", "halfway", "late"];
+const EXAMPLE_HEADINGS: [&str; 2 * EXAMPLES] = ["learned from", "mask", "", "", "", "", "", ""];
 /// Pixels of one picture on the sheet.
 const SIDE: usize = 128;
 /// Training examples on a type's first row.
@@ -22,12 +23,15 @@ const BRIGHTEST_DIFFERENCE: f32 = 0.5;
 
 /// Draws the sheet.
 pub(super) fn contact_sheet(run: &Run) -> Result<Picture> {
-    let mut sheet = Sheet::new(SIDE, &HEADINGS);
+    let mut sheet = Sheet::new(SIDE);
     let generated = run.folder.join("generated");
     for kind in &run.learned.metadata.kinds {
-        sheet.row(format!("{kind}: learned from"), examples(run, kind)?);
+        sheet.title(format!("{}: {}", kind.object, kind.defect));
+        sheet.headings(&EXAMPLE_HEADINGS);
+        sheet.row(examples(run, kind)?);
+        sheet.headings(&HEADINGS);
         for pair in measure::pairs(&generated, run.dataset, kind)?.iter().take(super::WATCHED as usize) {
-            sheet.row(format!("{kind}: generated {}", pair.index), generated_row(&generated, kind, pair)?);
+            sheet.row(generated_row(&generated, kind, pair)?);
         }
     }
     Ok(sheet.draw())
