@@ -91,7 +91,7 @@ mod tests {
     fn a_table_becomes_flags_and_other_commands_are_left_out() {
         let table: Table = "seed = 7\n[train]\nsteps = 10\ntypes = ['a', 'b']\nresume = true\ndry-run = false\n[check]\ndata = 'x'".parse().unwrap();
         let found = flags(&table, &["train", "check"], "train").unwrap();
-        assert_eq!(found, ["--seed=7", "--steps=10", "--types=a,b", "--resume"].map(OsString::from));
+        assert_eq!(found, ["--seed=7", "--resume", "--steps=10", "--types=a,b"].map(OsString::from));
         let error = flags(&table, &["train"], "train").unwrap_err().to_string();
         assert!(error.contains("[check]"), "{error}");
     }
