@@ -32,9 +32,9 @@ pub(super) fn forward(geometry: Geometry, align_corners: bool, x: &[f32]) -> Buf
     let Geometry { from, to, channels, .. } = geometry;
     let (vertical, horizontal) = (taps(from[0], to[0], align_corners), taps(from[1], to[1], align_corners));
     let mut output = Buffer::scratch(geometry.outputs());
-    rows(&mut output, geometry.to_sizes(), |sample, y, output| {
-        let above = row(x, geometry.from_sizes(), sample, vertical[y].low);
-        let below = row(x, geometry.from_sizes(), sample, vertical[y].high);
+    rows(&mut output, geometry.output_sizes(), |sample, y, output| {
+        let above = row(x, geometry.input_sizes(), sample, vertical[y].low);
+        let below = row(x, geometry.input_sizes(), sample, vertical[y].high);
         let (down, up) = (vertical[y].weight, 1.0 - vertical[y].weight);
         for (output, tap) in output.chunks_exact_mut(channels).zip(&horizontal) {
             let pixel = |column: usize| column * channels..(column + 1) * channels;
@@ -56,10 +56,10 @@ pub(super) fn backward(geometry: Geometry, align_corners: bool, gradient: &[f32]
     let vertical = users(&taps(from[0], to[0], align_corners), from[0]);
     let horizontal = users(&taps(from[1], to[1], align_corners), from[1]);
     let mut output = Buffer::scratch(geometry.inputs());
-    rows(&mut output, geometry.from_sizes(), |sample, y, output| {
+    rows(&mut output, geometry.input_sizes(), |sample, y, output| {
         output.fill(0.0);
         for &(used_y, weight_y) in &vertical[y] {
-            let gradient = row(gradient, geometry.to_sizes(), sample, used_y);
+            let gradient = row(gradient, geometry.output_sizes(), sample, used_y);
             for (output, users) in output.chunks_exact_mut(channels).zip(&horizontal) {
                 for &(used_x, weight_x) in users {
                     let weight = weight_y * weight_x;

@@ -27,11 +27,11 @@ pub(super) fn add(sums: &mut [f32], terms: &[f32]) {
 }
 
 impl Geometry {
-    pub(super) fn from_sizes(&self) -> [usize; 3] {
+    pub(super) fn input_sizes(&self) -> [usize; 3] {
         [self.from[0], self.from[1], self.channels]
     }
 
-    pub(super) fn to_sizes(&self) -> [usize; 3] {
+    pub(super) fn output_sizes(&self) -> [usize; 3] {
         [self.to[0], self.to[1], self.channels]
     }
 }
@@ -40,8 +40,8 @@ impl Geometry {
 pub(super) fn upsample(geometry: Geometry, factor: usize, x: &[f32]) -> Buffer<f32> {
     let channels = geometry.channels;
     let mut output = Buffer::scratch(geometry.outputs());
-    rows(&mut output, geometry.to_sizes(), |sample, y, output| {
-        let pixels = row(x, geometry.from_sizes(), sample, y / factor).chunks_exact(channels);
+    rows(&mut output, geometry.output_sizes(), |sample, y, output| {
+        let pixels = row(x, geometry.input_sizes(), sample, y / factor).chunks_exact(channels);
         for (copies, pixel) in output.chunks_exact_mut(factor * channels).zip(pixels) {
             copies.chunks_exact_mut(channels).for_each(|copy| copy.copy_from_slice(pixel));
         }
@@ -53,10 +53,10 @@ pub(super) fn upsample(geometry: Geometry, factor: usize, x: &[f32]) -> Buffer<f
 pub(super) fn upsample_backward(geometry: Geometry, factor: usize, gradient: &[f32]) -> Buffer<f32> {
     let channels = geometry.channels;
     let mut output = Buffer::scratch(geometry.inputs());
-    rows(&mut output, geometry.from_sizes(), |sample, y, output| {
+    rows(&mut output, geometry.input_sizes(), |sample, y, output| {
         output.fill(0.0);
         for copy in 0..factor {
-            let gradient = row(gradient, geometry.to_sizes(), sample, y * factor + copy);
+            let gradient = row(gradient, geometry.output_sizes(), sample, y * factor + copy);
             for (pixel, copies) in output.chunks_exact_mut(channels).zip(gradient.chunks_exact(factor * channels)) {
                 copies.chunks_exact(channels).for_each(|copy| add(pixel, copy));
             }
@@ -80,13 +80,13 @@ fn windows_with(index: usize, from: usize, to: usize) -> impl Iterator<Item = us
 pub(super) fn area_pool(geometry: Geometry, x: &[f32]) -> Buffer<f32> {
     let Geometry { from, to, channels, .. } = geometry;
     let mut output = Buffer::scratch(geometry.outputs());
-    rows(&mut output, geometry.to_sizes(), |sample, y, output| {
+    rows(&mut output, geometry.output_sizes(), |sample, y, output| {
         for (column, output) in output.chunks_exact_mut(channels).enumerate() {
             let (ys, xs) = (window(y, from[0], to[0]), window(column, from[1], to[1]));
             let factor = 1.0 / (ys.len() * xs.len()) as f32;
             output.fill(0.0);
             for y in ys {
-                let pixels = &row(x, geometry.from_sizes(), sample, y)[xs.start * channels..xs.end * channels];
+                let pixels = &row(x, geometry.input_sizes(), sample, y)[xs.start * channels..xs.end * channels];
                 pixels.chunks_exact(channels).for_each(|pixel| add(output, pixel));
             }
             output.iter_mut().for_each(|value| *value *= factor);
@@ -99,10 +99,10 @@ pub(super) fn area_pool(geometry: Geometry, x: &[f32]) -> Buffer<f32> {
 pub(super) fn area_pool_backward(geometry: Geometry, gradient: &[f32]) -> Buffer<f32> {
     let Geometry { from, to, channels, .. } = geometry;
     let mut output = Buffer::scratch(geometry.inputs());
-    rows(&mut output, geometry.from_sizes(), |sample, y, output| {
+    rows(&mut output, geometry.input_sizes(), |sample, y, output| {
         output.fill(0.0);
         for window_y in windows_with(y, from[0], to[0]) {
-            let gradient = row(gradient, geometry.to_sizes(), sample, window_y);
+            let gradient = row(gradient, geometry.output_sizes(), sample, window_y);
             for (column, output) in output.chunks_exact_mut(channels).enumerate() {
                 for window_x in windows_with(column, from[1], to[1]) {
                     let factor = 1.0 / (window(window_y, from[0], to[0]).len() * window(window_x, from[1], to[1]).len()) as f32;
@@ -135,11 +135,11 @@ impl Window {
 pub(super) fn max_pool(geometry: Geometry, window: Window, x: &[f32], wants_winners: bool) -> (Buffer<f32>, Buffer<i32>) {
     let Geometry { from, to, channels, .. } = geometry;
     let mut output = Buffer::scratch(geometry.outputs());
-    rows(&mut output, geometry.to_sizes(), |sample, y, output| {
+    rows(&mut output, geometry.output_sizes(), |sample, y, output| {
         for (column, output) in output.chunks_exact_mut(channels).enumerate() {
             output.fill(f32::NEG_INFINITY);
             for y in window.inputs(y, from[0]) {
-                let image_row = row(x, geometry.from_sizes(), sample, y);
+                let image_row = row(x, geometry.input_sizes(), sample, y);
                 for x in window.inputs(column, from[1]) {
                     // Written so that NaN wins.
                     let pixel = &image_row[x * channels..][..channels];
