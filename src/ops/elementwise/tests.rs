@@ -41,14 +41,14 @@ fn unary_gradients() {
     let x = random("unary", &[3, 7]);
     let smooth: [fn(&Var) -> Result<Var>; 6] = [silu, gelu, quick_gelu, sigmoid, tanh, exp];
     for op in smooth {
-        assert_gradients(&[x.clone()], 1e-2, 2e-4, |v| op(&v[0]));
+        assert_gradients(std::slice::from_ref(&x), 1e-2, 2e-4, |v| op(&v[0]));
     }
     // Kinks at 0 and ±1: no element lies within a step of them.
     let kinked = Tensor::from_f32(vec![-2.0, -0.7, -0.2, 0.3, 0.8, 1.5], &[6]).unwrap();
-    assert_gradients(&[kinked.clone()], 1e-2, 1e-4, |v| relu(&v[0]));
-    assert_gradients(&[kinked.clone()], 1e-2, 1e-4, |v| leaky_relu(&v[0], 0.3));
-    assert_gradients(&[kinked.clone()], 1e-2, 1e-4, |v| abs(&v[0]));
-    assert_gradients(&[kinked.clone()], 1e-2, 1e-4, |v| clamp(&v[0], -1.0, 1.0));
+    assert_gradients(std::slice::from_ref(&kinked), 1e-2, 1e-4, |v| relu(&v[0]));
+    assert_gradients(std::slice::from_ref(&kinked), 1e-2, 1e-4, |v| leaky_relu(&v[0], 0.3));
+    assert_gradients(std::slice::from_ref(&kinked), 1e-2, 1e-4, |v| abs(&v[0]));
+    assert_gradients(std::slice::from_ref(&kinked), 1e-2, 1e-4, |v| clamp(&v[0], -1.0, 1.0));
     assert_gradients(&[kinked], 1e-2, 1e-4, |v| affine(&v[0], -3.0, 0.5));
 }
 

@@ -64,17 +64,17 @@ fn nearest_repeats_pixels() {
 #[test]
 fn gradients() {
     let x = random("x", &[2, 3, 4, 2]);
-    assert_gradients(&[x.clone()], 1e-2, 1e-4, |v| upsample_nearest(&v[0], 3));
+    assert_gradients(std::slice::from_ref(&x), 1e-2, 1e-4, |v| upsample_nearest(&v[0], 3));
     for (height, width) in [(5, 3), (2, 7), (1, 1), (6, 8)] {
         for align_corners in [false, true] {
-            assert_gradients(&[x.clone()], 1e-2, 1e-4, |v| resize_bilinear(&v[0], height, width, align_corners));
+            assert_gradients(std::slice::from_ref(&x), 1e-2, 1e-4, |v| resize_bilinear(&v[0], height, width, align_corners));
         }
-        assert_gradients(&[x.clone()], 1e-2, 1e-4, |v| area_pool(&v[0], height, width));
+        assert_gradients(std::slice::from_ref(&x), 1e-2, 1e-4, |v| area_pool(&v[0], height, width));
     }
     // Distinct values, far apart: no maximum changes hands within a step.
     let distinct = Tensor::from_f32((0..48).map(|i| (i * 29 % 48) as f32).collect::<Vec<_>>(), &[2, 3, 4, 2]).unwrap();
     for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
-        assert_gradients(&[distinct.clone()], 0.25, 1e-4, |v| max_pool(&v[0], kernel, stride, padding));
+        assert_gradients(std::slice::from_ref(&distinct), 0.25, 1e-4, |v| max_pool(&v[0], kernel, stride, padding));
     }
 }
 

@@ -26,7 +26,7 @@ fn rows_of_any_length_sum_to_one() {
 #[test]
 fn gradients() {
     let x = random("x", &[2, 3, 4]);
-    assert_gradients(&[x.clone()], 1e-2, 3e-4, |v| softmax(&v[0]));
+    assert_gradients(std::slice::from_ref(&x), 1e-2, 3e-4, |v| softmax(&v[0]));
     let labels = Tensor::from_i32(vec![0, 3, 1, 1, 2, 0], &[2, 3]).unwrap();
     assert_gradients(&[x], 1e-2, 3e-4, |v| softmax_cross_entropy(&v[0], &labels));
 }
