@@ -1,6 +1,6 @@
 //! The command line: one thin file per command, called as the command. Results go to stdout, progress and logs to stderr.
 //!
-//! A new command is a module here, a variant of [`Command`] and a row of [`run`].
+//! A new command is a module here, a variant of [`Command`] and a row of `run`.
 
 mod bench;
 mod check;

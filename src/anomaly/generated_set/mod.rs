@@ -28,7 +28,7 @@ pub use writer::{Finished, Writer};
 /// Digits of a file's stem: fixed, so that every program sorts them alike.
 const DIGITS: usize = 6;
 
-/// The most pairs of one type, given by [`DIGITS`].
+/// The most pairs of one type, given by the digits of a stem.
 pub const MOST_PAIRS: u64 = 1_000_000;
 
 /// Where a pair's files go, relative to the folder.

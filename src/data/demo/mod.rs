@@ -111,7 +111,7 @@ pub fn write(root: &Path, plan: &Plan, done: impl Fn() + Sync) -> Result<()> {
     jobs.par_iter().try_for_each(|job| job.run(plan).inspect(|()| done()))
 }
 
-/// How many times [`write`] calls back.
+/// How many times [`write()`] calls back.
 pub fn picture_count(plan: &Plan) -> usize {
     THINGS.iter().map(|thing| plan.normals + plan.test_normals + thing.types.len() * plan.pairs).sum()
 }

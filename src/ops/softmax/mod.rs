@@ -34,7 +34,7 @@ pub fn softmax(x: &Var) -> Result<Var> {
     }))
 }
 
-/// Mean over the rows of -log softmax(x)[label].
+/// Mean over the rows of -log softmax(x) at the label.
 ///
 /// # Shapes
 /// `x [.., classes]`, `labels` i32 `[..]` -> `[]`, in f32. Gradient to x only.
