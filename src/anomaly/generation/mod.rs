@@ -18,7 +18,7 @@ use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::diffusion::ddim::{self, Step};
 use crate::diffusion::{Schedule, guide};
-use crate::error::{Result, bail, ensure};
+use crate::error::{Error, Interrupted, Result, bail, ensure};
 use crate::models::base::BaseModel;
 use crate::models::unet::AttentionWeights;
 use crate::tensor::Tensor;
@@ -119,13 +119,17 @@ impl<'a> Generator<'a> {
 
     /// Generates a batch. Each image depends on its own job only, bit by bit.
     ///
-    /// `glimpses` is how many steps on the way are decoded for a look, evenly spread; 0 for none.
-    pub fn generate(&self, jobs: &[Job], glimpses: usize) -> Result<Vec<Generated>> {
+    /// `glimpses` is how many steps on the way are decoded for a look, evenly spread; 0 for none. `stop` is asked before every step and ends the batch
+    /// with [`Interrupted`] when it names a signal.
+    pub fn generate(&self, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
         let batch = self.prepare(jobs)?;
         let mut latent = self.noise(&batch, |streams| streams.once("initial noise"))?;
         let mut estimate: Option<Tensor> = None;
         let mut traces = vec![Vec::new(); jobs.len()];
         for (number, step) in self.steps.iter().enumerate() {
+            if let Some(signal) = stop() {
+                return Err(Error::new(Interrupted { signal }));
+            }
             let masks = weights::blending_masks(&batch, self.settings.reweighting.mode, step.timestep, self.steps.len());
             let early = self.early_weights(&batch, &latent, estimate.as_ref(), &masks)?;
             latent = self.blend(&batch, &latent, &masks, step)?;

@@ -47,9 +47,9 @@ fn an_image_does_not_depend_on_its_batch() {
         let (base, learned) = setup(PresetName::Default);
         let settings = GenerationPreset { guidance: 1.5, ..settings(mode) };
         let generator = Generator::new(&base, &learned, kind(), settings, 9).unwrap();
-        let together = generator.generate(&jobs(&generator, &[0, 1, 2, 3]), 0).unwrap();
+        let together = generator.generate(&jobs(&generator, &[0, 1, 2, 3]), 0, &|| None).unwrap();
         for index in [3, 1] {
-            let alone = generator.generate(&jobs(&generator, &[index]), 0).unwrap();
+            let alone = generator.generate(&jobs(&generator, &[index]), 0, &|| None).unwrap();
             assert_eq!(alone[0].image, together[index as usize].image, "{mode:?}, image {index}");
         }
         assert_ne!(together[0].image, together[1].image);
@@ -79,7 +79,7 @@ fn the_background_keeps_its_bytes_and_the_mask_does_not() {
     let (base, learned) = setup(PresetName::Default);
     let generator = Generator::new(&base, &learned, kind(), settings(Mode::Default), 9).unwrap();
     let jobs = jobs(&generator, &[0, 1]);
-    for (job, generated) in jobs.iter().zip(generator.generate(&jobs, 0).unwrap()) {
+    for (job, generated) in jobs.iter().zip(generator.generate(&jobs, 0, &|| None).unwrap()) {
         let (old, new) = (job.normal.to_bytes(), generated.image.to_bytes());
         // The default feather is 1/64 of the side: half a pixel here, so nothing beyond one pixel changes.
         let near = job.mask.dilated(1);
@@ -118,8 +118,8 @@ fn traces_hold_weights_and_estimates_and_change_nothing() {
     for (mode, first) in [(Mode::Off, false), (Mode::Default, false), (Mode::Paper, true), (Mode::Official, true)] {
         let generator = Generator::new(&base, &learned, kind(), settings(mode), 9).unwrap();
         let jobs = jobs(&generator, &[0]);
-        let traced = generator.generate(&jobs, 6).unwrap();
-        assert_eq!(traced[0].image, generator.generate(&jobs, 0).unwrap()[0].image);
+        let traced = generator.generate(&jobs, 6, &|| None).unwrap();
+        assert_eq!(traced[0].image, generator.generate(&jobs, 0, &|| None).unwrap()[0].image);
         let trace = &traced[0].trace;
         assert_eq!(trace.len(), 6);
         assert!(trace.windows(2).all(|pair| pair[0].timestep > pair[1].timestep));
@@ -127,7 +127,7 @@ fn traces_hold_weights_and_estimates_and_change_nothing() {
         assert_eq!(trace[1].weights.is_some(), mode != Mode::Off, "{mode:?}");
     }
     let generator = Generator::new(&base, &learned, kind(), settings(Mode::Off), 9).unwrap();
-    assert_eq!(generator.generate(&jobs(&generator, &[0]), 2).unwrap()[0].trace.len(), 2);
+    assert_eq!(generator.generate(&jobs(&generator, &[0]), 2, &|| None).unwrap()[0].trace.len(), 2);
 }
 
 /// The released order written out by hand for one image without re-weighting.
@@ -137,7 +137,7 @@ fn steps_follow_the_released_order() {
     let settings = GenerationPreset { steps: 4, reweighting: Reweighting::new(Mode::Off), ..Preset::new(PresetName::Paper).generation };
     let generator = Generator::new(&base, &learned, kind(), settings.clone(), 3).unwrap();
     let jobs = jobs(&generator, &[2]);
-    let found = generator.generate(&jobs, 0).unwrap().remove(0).image;
+    let found = generator.generate(&jobs, 0, &|| None).unwrap().remove(0).image;
 
     let streams = ImageStreams::new(3, &kind(), 2);
     let schedule = &generator.schedule;
@@ -158,6 +158,19 @@ fn steps_follow_the_released_order() {
     }
     let expected = Picture::from_tensor(&latents::decode(&base.vae, &z).unwrap()).unwrap();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_signal_ends_a_batch_between_steps() {
+    let (base, learned) = setup(PresetName::Default);
+    let generator = Generator::new(&base, &learned, kind(), settings(Mode::Off), 9).unwrap();
+    let steps = std::cell::Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        (steps.get() == 4).then_some(15)
+    };
+    let error = generator.generate(&jobs(&generator, &[0]), 0, &stop).unwrap_err();
+    assert_eq!((crate::error::exit_code(&error), steps.get()), (143, 4));
 }
 
 #[test]

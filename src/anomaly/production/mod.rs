@@ -15,7 +15,7 @@ use crate::anomaly::presets::{BatchNormPolicy, GROUP};
 use crate::data::dataset::Object;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
-use crate::error::{Error, Interrupted, Result, bail};
+use crate::error::{Result, bail};
 use crate::invalid_input;
 use crate::tensor::Tensor;
 use crate::tensor::random::Sampler;
@@ -62,7 +62,7 @@ pub struct Summary {
 /// Makes the pairs of an order that its folder lacks.
 ///
 /// # Errors
-/// Wrong input (exit code 2); [`Interrupted`] after a signal, when every computed pair is on the disk.
+/// Wrong input (exit code 2); [`Interrupted`](crate::error::Interrupted) after a signal, when every finished pair is on the disk.
 pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
     let producer = Producer::new(order)?;
     let set = GeneratedSet::open(order.out, &order.kind, &producer.recipe)?;
@@ -72,10 +72,7 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
     let mut done = kept;
     observer.started(kept, order.count);
     for indices in missing.chunks(order.batch_size) {
-        if let Some(signal) = observer.interrupted() {
-            writer.finish()?;
-            return Err(Error::new(Interrupted { signal }));
-        }
+        // On a signal the batch is given up; what was queued before is written when the writer is dropped.
         let pairs = producer.batch(indices, observer)?;
         done += pairs.len() as u64;
         observer.finished(&pairs, done);
@@ -133,7 +130,7 @@ impl<'a> Producer<'a> {
             index,
         };
         let jobs: Vec<Job> = indices.iter().zip(&places).zip(spatial).map(job).collect();
-        let generated = self.generator.generate(&jobs, observer.glimpses(indices[0]))?;
+        let generated = self.generator.generate(&jobs, observer.glimpses(indices[0]), &|| observer.interrupted())?;
         let mut pairs = Vec::with_capacity(jobs.len());
         for ((job, generated), place) in jobs.iter().zip(generated).zip(places) {
             if !generated.trace.is_empty() {

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::files;
 use crate::models::base::BaseModel;
 use crate::training::recorder::Recorder;
+use crate::training::signals;
 use crate::training::tensorboard;
 
 /// Types that are shown: more would take longer than the steps between two looks.
@@ -86,7 +87,7 @@ impl<'a> Validation<'a> {
         let generator = Generator::new(self.base, self.learned, kind, settings, self.learned.metadata.seed)?;
         let spatial = generator.embed(&[&shown.mask])?.remove(0);
         let job = Job { normal: shown.normal.clone(), mask: shown.mask.clone(), spatial, template: 0, index: 0 };
-        let generated = generator.generate(&[job], 0)?.remove(0).image;
+        let generated = generator.generate(&[job], 0, &signals::interrupted)?.remove(0).image;
         Ok([shown.example.clone(), white_where(&shown.mask), shown.normal.clone(), generated])
     }
 }

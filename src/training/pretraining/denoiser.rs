@@ -1,4 +1,4 @@
-//! The second stage: UNet and text encoder learn together to predict the noise in latents from their captions.
+//! The second stage: UNet and text encoder learn together to predict the velocity of noisy latents from their captions.
 
 use std::path::PathBuf;
 
@@ -76,7 +76,7 @@ impl Task for DenoiserTask<'_> {
 
 /// Sampler steps of a preview, and its guidance.
 const PREVIEW_STEPS: usize = 20;
-const PREVIEW_GUIDANCE: f64 = 3.0;
+const PREVIEW_GUIDANCE: f64 = 2.0;
 
 /// One step's input.
 struct Batch {
@@ -104,10 +104,11 @@ impl DenoiserStage {
         unet_parameters.set_trainable(true);
         text_parameters.set_trainable(true);
         start::quiet_branches(&unet_parameters)?;
+        start::tell_words_apart(&text_parameters)?;
         Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, unet_parameters, text_parameters })
     }
 
-    /// The noise predictor.
+    /// The velocity predictor.
     pub fn unet(&self) -> &Unet {
         &self.unet
     }
@@ -132,7 +133,7 @@ impl DenoiserStage {
         &self.text_parameters
     }
 
-    /// Weighted mean of squared errors of the noise, shape `[]`: a pure function of parameters, pool, seed and step.
+    /// Weighted mean of squared errors of the velocity, shape `[]`: a pure function of parameters, pool, seed and step.
     pub fn loss(&self, pool: &Pool, step: u64) -> Result<Var> {
         let batch = self.batch(pool, step)?;
         let noise = Stream::new(self.seed, "pretraining noise", &[step]).normal(batch.latent.shape())?;
@@ -140,11 +141,12 @@ impl DenoiserStage {
         let noisy = self.schedule.add_noise(&batch.latent, &noise, &timesteps)?;
         let context = self.text_encoder.forward(&batch.captions)?;
         let predicted = self.unet.forward(&Var::constant(noisy), &timesteps, &context, None)?;
-        ops::masked_mse(&predicted, &noise, &self.weights(&batch)?, MaskedMean::Elements)
+        let target = self.schedule.target(&batch.latent, &noise, &timesteps)?;
+        ops::masked_mse(&predicted, &target, &self.weights(&batch)?, MaskedMean::Elements)
     }
 
-    /// The root of each sample's weight min(limit, snr) / snr, `[batch, height, width, 1]`: steps that are nearly clean would otherwise take most
-    /// of the network's attention for what the eye does not see.
+    /// The root of each sample's weight min(limit + 1, snr + 1) / (snr + 1), `[batch, height, width, 1]`: steps that are nearly clean would otherwise
+    /// take most of the network's attention for what the eye does not see.
     fn weights(&self, batch: &Batch) -> Result<Tensor> {
         let [count, height, width, _] = batch.latent.dims()?;
         let alphas = self.schedule.alphas_cumprod();
@@ -152,7 +154,7 @@ impl DenoiserStage {
         for &timestep in &batch.timesteps {
             let alpha = alphas[timestep as usize];
             let ratio = alpha / (1.0 - alpha);
-            let weight = (ratio.min(self.recipe.snr_limit) / ratio).sqrt() as f32;
+            let weight = ((ratio.min(self.recipe.snr_limit) + 1.0) / (ratio + 1.0)).sqrt() as f32;
             weights.extend(std::iter::repeat_n(weight, height * width));
         }
         Tensor::from_f32(weights, &[count, height, width, 1])

@@ -59,7 +59,7 @@ pub struct Sampling<'a> {
     pub vae: &'a AutoencoderKl,
     /// Its latents' unit.
     pub scale: f64,
-    /// Predicts noise.
+    /// Predicts velocities.
     pub unet: &'a Unet,
     /// Encodes captions.
     pub text_encoder: &'a ClipTextModel,

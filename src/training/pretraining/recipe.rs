@@ -72,7 +72,7 @@ pub struct DenoiserRecipe {
     pub average: f64,
     /// Share of captions replaced by the empty one.
     pub empty_captions: f32,
-    /// Limit of the signal-to-noise ratio in the loss's weight min(limit, snr) / snr (Hang et al. 2023).
+    /// Limit of the signal-to-noise ratio snr in the velocity loss's weight min(limit + 1, snr + 1) / (snr + 1), after Hang et al. 2023.
     pub snr_limit: f64,
 }
 
@@ -125,15 +125,15 @@ const TINY_TEXT_ENCODER: &str = r#"{
 }"#;
 
 /// More noise at the end than Stable Diffusion has: the mean colour of so few latent cells would still show through its last step, and the network
-/// would not learn to take colours from the caption.
+/// would not learn to take colours from the caption. Where there is next to no signal, the noise is trivial to predict; the velocity is not.
 const SCHEDULER: &str = r#"{
   "_class_name": "DDIMScheduler",
-  "beta_end": 0.03,
+  "beta_end": 0.025,
   "beta_schedule": "scaled_linear",
   "beta_start": 0.00085,
   "clip_sample": false,
   "num_train_timesteps": 1000,
-  "prediction_type": "epsilon",
+  "prediction_type": "v_prediction",
   "set_alpha_to_one": false,
   "steps_offset": 1,
   "timestep_spacing": "leading"

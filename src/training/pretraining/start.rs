@@ -79,11 +79,25 @@ fn start(parameter: &Parameter, latent_channels: usize) -> Result<()> {
     })
 }
 
-/// Starts a UNet's residual branches and its output at zero, as the latent diffusion program does (`zero_module`): at first every block passes its
-/// input on, and high learning rates do no harm.
+/// Starts the residual branches of a UNet's convolutions and its output at zero, as the latent diffusion program does (`zero_module`): at first every
+/// block passes its input on, and high learning rates do no harm. The attention blocks keep theirs: through them alone comes the caption.
 pub(super) fn quiet_branches(parameters: &ParameterSet) -> Result<()> {
-    let quiet = |name: &str| (name.contains("resnets") && name.contains("conv2")) || name.contains("proj_out") || name.starts_with("conv_out");
+    let quiet = |name: &str| (name.contains("resnets") && name.contains("conv2")) || name.starts_with("conv_out");
     parameters.iter().filter(|parameter| quiet(parameter.name())).try_for_each(|parameter| parameter.update(|values| values.fill(0.0)))
+}
+
+/// Starts a text encoder's layers small beside its embeddings, so that at first its output tells the words apart. Otherwise what all captions share
+/// outweighs the words tenfold, and the UNet learns to do without the caption.
+pub(super) fn tell_words_apart(parameters: &ParameterSet) -> Result<()> {
+    parameters.iter().try_for_each(|parameter| {
+        let name = parameter.name();
+        let factor = match name {
+            _ if name.contains("out_proj") || name.contains("fc2") => 0.05,
+            _ if name.contains("position_embedding") => 0.5,
+            _ => return Ok(()),
+        };
+        parameter.update(|values| values.iter_mut().for_each(|value| *value *= factor))
+    })
 }
 
 /// Makes the first `count` rows of a 1x1 layer pass the channels of the same number.
