@@ -70,7 +70,7 @@ fn missing_files_are_named() {
     refused(&TRAIN, &["missing"]);
     refused(&GENERATE, &["missing"]);
     refused(&["check", "--data", "missing"], &["missing"]);
-    refused(&["forward", "unet", "--model", "missing", "--in", "a.safetensors", "--out", "b.safetensors"], &["missing"]);
+    refused(&["forward", "unet", "--model", "missing", "--in", "a.safetensors", "--out", "b.safetensors"], &["a.safetensors"]);
     refused(&["info", "--model", "missing"], &["missing"]);
     refused(&with(&["--config", "missing.toml"], &TRAIN), &["missing.toml"]);
 }
