@@ -1,4 +1,4 @@
-//! The second stage: UNet and text encoder learn together to predict the velocity of noisy latents from their captions.
+//! The third stage: the UNet learns to predict the velocity of noisy latents from their captions; the text encoder is finished and frozen.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::start;
 use crate::autograd::Var;
 use crate::diffusion::Schedule;
 use crate::error::Result;
-use crate::models::clip::{ClipTextConfig, ClipTextModel};
+use crate::models::clip::ClipTextModel;
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::AutoencoderKl;
@@ -20,15 +20,14 @@ use crate::tensor::random::{Sampler, Stream};
 use crate::training::fit::{Loss, Task};
 use crate::training::recorder::Recorder;
 
-/// UNet and text encoder in training.
+/// The UNet in training.
 pub struct DenoiserStage {
     recipe: DenoiserRecipe,
     seed: u64,
     schedule: Schedule,
     unet: Unet,
     text_encoder: ClipTextModel,
-    unet_parameters: ParameterSet,
-    text_parameters: ParameterSet,
+    parameters: ParameterSet,
 }
 
 /// The encoded pictures of the stage.
@@ -89,23 +88,21 @@ struct Batch {
 const WINDOW_EVERY: usize = 4;
 
 impl DenoiserStage {
-    /// Networks with all parameters trainable, their first values from `source`.
+    /// A UNet with all parameters trainable, its first values from `source`, beside a finished text encoder.
     pub fn new(
         recipe: &DenoiserRecipe,
-        configs: (&UnetConfig, &ClipTextConfig),
+        config: &UnetConfig,
+        text_encoder: ClipTextModel,
         schedule: Schedule,
         seed: u64,
         source: &dyn ParameterSource,
     ) -> Result<Self> {
-        let (unet_path, text_path) = (Path::root(source), Path::root(source));
-        let unet = Unet::new(&unet_path, configs.0)?;
-        let text_encoder = ClipTextModel::new(&text_path, configs.1)?;
-        let (unet_parameters, text_parameters) = (unet_path.parameters(), text_path.parameters());
-        unet_parameters.set_trainable(true);
-        text_parameters.set_trainable(true);
-        start::quiet_branches(&unet_parameters)?;
-        start::tell_words_apart(&text_parameters)?;
-        Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, unet_parameters, text_parameters })
+        let path = Path::root(source);
+        let unet = Unet::new(&path, config)?;
+        let parameters = path.parameters();
+        parameters.set_trainable(true);
+        start::quiet_branches(&parameters)?;
+        Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, parameters })
     }
 
     /// The velocity predictor.
@@ -118,19 +115,9 @@ impl DenoiserStage {
         &self.text_encoder
     }
 
-    /// Parameters of the UNet and of the text encoder, whose names differ.
-    pub fn parameters(&self) -> ParameterSet {
-        self.unet_parameters.clone().join(self.text_parameters.clone())
-    }
-
     /// The UNet's parameters.
-    pub fn unet_parameters(&self) -> &ParameterSet {
-        &self.unet_parameters
-    }
-
-    /// The text encoder's parameters.
-    pub fn text_parameters(&self) -> &ParameterSet {
-        &self.text_parameters
+    pub fn parameters(&self) -> &ParameterSet {
+        &self.parameters
     }
 
     /// Weighted mean of squared errors of the velocity, shape `[]`: a pure function of parameters, pool, seed and step.

@@ -1,4 +1,4 @@
-//! The second stage's pictures, encoded once: latents and tokenised captions of a fixed number of small and large pictures.
+//! The pictures of the second and third stage, encoded once: latents and tokenised captions of a fixed number of small and large pictures.
 
 use std::collections::BTreeMap;
 use std::path::Path;

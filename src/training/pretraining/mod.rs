@@ -1,10 +1,11 @@
-//! Pretraining of a small latent diffusion model from nothing, on procedural pictures (`data::pretraining`): first the autoencoder, then, on its
-//! latents, UNet and text encoder together.
+//! Pretraining of a small latent diffusion model from nothing, on procedural pictures (`data::pretraining`): first the autoencoder; then, on its
+//! latents, the text encoder, and with that frozen the UNet.
 //!
-//! A run's folder holds `autoencoder/` and `denoiser/` with checkpoints, logs and previews, `latents/` with the encoded pictures, and in the end
+//! A run's folder holds `autoencoder/`, `text/` and `denoiser/` with checkpoints, logs and previews, `latents/` with the encoded pictures, and in the end
 //! `model/` in the diffusers layout.
 
 pub mod autoencoder;
+pub mod captions;
 pub mod denoiser;
 mod export;
 pub mod latents;
@@ -36,6 +37,7 @@ use crate::training::fit::{Plan, Task, fit};
 use crate::training::schedule::Schedule;
 use crate::training::state::State;
 use autoencoder::{AutoencoderStage, AutoencoderTask};
+use captions::{Outlines, TextStage, TextTask};
 use denoiser::{DenoiserStage, DenoiserTask, Pool};
 use latents::Series;
 use recipe::Recipe;
@@ -74,22 +76,34 @@ impl Pretraining {
         Ok(stage)
     }
 
-    /// The second stage, or what is left of it, on the latents of the first.
+    /// The second and third stage, or what is left of them, on the latents of the first.
     pub fn denoiser(&self, vae: &AutoencoderKl) -> Result<Trained> {
         let recipe = &self.recipe.denoiser;
         let tokenizer = self.tokenizer()?;
         let pool = self.pool(vae, &tokenizer)?;
         let schedule = NoiseSchedule::from_json(self.recipe.scheduler, "the recipe's scheduler/scheduler_config.json")?;
         let unet = UnetConfig::from_json(self.recipe.unet, "the recipe's unet/config.json")?;
-        let text = self.text_config(tokenizer.vocabulary_size())?;
-        let stage = DenoiserStage::new(recipe, (&unet, &text), schedule, self.seed, &RandomInit { seed: self.seed })?;
+        let (text_encoder, text_parameters) = self.text_encoder(&pool, &tokenizer)?.finish();
+        let stage = DenoiserStage::new(recipe, &unet, text_encoder, schedule, self.seed, &RandomInit { seed: self.seed })?;
         let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
-        let identity = self
-            .identity("denoiser", json!({"unet": self.recipe.unet, "text_encoder": self.recipe.text_encoder, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe}));
+        let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": fingerprint(&text_parameters)});
+        let identity = self.identity("denoiser", config);
         let folder = self.folder.join("denoiser");
         let mut task = DenoiserTask { stage: &stage, pool: &pool, vae, tokenizer: &tokenizer, previews: previews(&folder)? };
-        self.train(&folder, &identity, &plan, stage.parameters(), recipe.average, &mut task)?;
-        Ok(Trained { stage, tokenizer, scale: pool.scale })
+        self.train(&folder, &identity, &plan, stage.parameters().clone(), recipe.average, &mut task)?;
+        Ok(Trained { stage, text_parameters, tokenizer, scale: pool.scale })
+    }
+
+    fn text_encoder(&self, pool: &Pool, tokenizer: &ClipTokenizer) -> Result<TextStage> {
+        let recipe = &self.recipe.text;
+        let config = self.text_config(tokenizer.vocabulary_size())?;
+        let outlines = Outlines::new(&pool.small, recipe.outline_cells)?;
+        let stage = TextStage::new(recipe, &config, outlines.width(), self.seed, &RandomInit { seed: self.seed })?;
+        let plan = self.plan("text encoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
+        let identity = self.identity("text encoder", json!({"text_encoder": self.recipe.text_encoder, "recipe": recipe, "scale": pool.scale}));
+        let mut task = TextTask { stage: &stage, pool, outlines };
+        self.train(&self.folder.join("text"), &identity, &plan, stage.parameters(), recipe.average, &mut task)?;
+        Ok(stage)
     }
 
     /// Writes the finished model in the diffusers layout into `model/` of the run's folder.
@@ -154,12 +168,21 @@ impl Pretraining {
 
 /// The second stage's result.
 pub struct Trained {
-    /// UNet and text encoder with the averages in them.
+    /// Text encoder, and UNet with the averages in it.
     pub stage: DenoiserStage,
+    /// The text encoder's parameters.
+    pub text_parameters: ParameterSet,
     /// Made from the captions' words.
     pub tokenizer: ClipTokenizer,
     /// Scaling factor of the latents.
     pub scale: f64,
+}
+
+/// Differs when any value does.
+fn fingerprint(parameters: &ParameterSet) -> String {
+    let mut hash = crc32fast::Hasher::new();
+    parameters.iter().for_each(|parameter| hash.update(parameter.value().bytes()));
+    format!("{:08x}", hash.finalize())
 }
 
 fn previews(folder: &Path) -> Result<PathBuf> {

@@ -21,6 +21,8 @@ pub struct Recipe {
     /// First stage.
     pub autoencoder: AutoencoderRecipe,
     /// Second stage.
+    pub text: TextRecipe,
+    /// Third stage.
     pub denoiser: DenoiserRecipe,
 }
 
@@ -50,6 +52,25 @@ pub struct AutoencoderRecipe {
 }
 
 /// Numbers of the second stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TextRecipe {
+    /// Optimiser steps, finishing ones included.
+    pub steps: u64,
+    /// Steps at the end while the learning rate falls.
+    pub finishing_steps: u64,
+    /// Captions a step.
+    pub batch: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps of its rise.
+    pub warm_up: u64,
+    /// Decay of the moving average.
+    pub average: f64,
+    /// Parts, across and down, of the outlines that it learns to foresee.
+    pub outline_cells: usize,
+}
+
+/// Numbers of the third stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DenoiserRecipe {
     /// Optimiser steps, finishing ones included.
@@ -213,6 +234,7 @@ impl Recipe {
                 gradient_weight: 1.0,
                 divergence_weight: 1e-5,
             },
+            text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
             denoiser: DenoiserRecipe {
                 steps: 6000,
                 finishing_steps: 1200,
@@ -239,6 +261,7 @@ impl Recipe {
             text_encoder: SMOKE_TEXT_ENCODER,
             scheduler: SCHEDULER,
             autoencoder: AutoencoderRecipe { steps: 6, finishing_steps: 2, batch: 4, crop: 16, picture: 32, warm_up: 2, ..tiny.autoencoder },
+            text: TextRecipe { steps: 6, finishing_steps: 2, batch: 4, warm_up: 2, ..tiny.text },
             denoiser: DenoiserRecipe {
                 steps: 6,
                 finishing_steps: 2,

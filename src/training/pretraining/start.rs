@@ -86,8 +86,7 @@ pub(super) fn quiet_branches(parameters: &ParameterSet) -> Result<()> {
     parameters.iter().filter(|parameter| quiet(parameter.name())).try_for_each(|parameter| parameter.update(|values| values.fill(0.0)))
 }
 
-/// Starts a text encoder's layers small beside its embeddings, so that at first its output tells the words apart. Otherwise what all captions share
-/// outweighs the words tenfold, and the UNet learns to do without the caption.
+/// Starts a text encoder's layers small beside its embeddings, so that at first its output tells the words apart.
 pub(super) fn tell_words_apart(parameters: &ParameterSet) -> Result<()> {
     parameters.iter().try_for_each(|parameter| {
         let name = parameter.name();
