@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::transform::{Input, Output, both_axes};
 use super::{Convolution, POINTS, TILE};
+use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::Finish;
 use crate::device::cpu::gemm::kernel::{self, COLUMNS, Isa, LeftOrder, Panels, ROWS, Target};
 use crate::device::cpu::lanes::{LANES, Lanes, prefetch};
@@ -70,31 +71,85 @@ impl Layout {
     }
 }
 
+/// How the channels are divided for the weight's points; it decides the order of summation, so the number of channels alone decides it.
+struct Chunks {
+    channels: usize,
+    chunk: usize,
+    count: usize,
+    plane: usize,
+}
+
+impl Chunks {
+    fn new(channels: usize) -> Self {
+        let chunk = channels.div_ceil(channels.div_ceil(MOST_CHANNELS));
+        Self { channels, chunk, count: channels.div_ceil(chunk), plane: chunk * COLUMNS + SKEW }
+    }
+
+    fn range(&self, index: usize) -> Range<usize> {
+        index * self.chunk..self.channels.min((index + 1) * self.chunk)
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.count).map(|index| self.range(index))
+    }
+
+    /// Elements of the points of one chunk of one panel.
+    fn length(&self) -> usize {
+        PLANES * self.plane
+    }
+}
+
+/// What one call computes.
+pub(super) struct Block<'a> {
+    /// Rows of tiles, counted over the whole batch.
+    pub(super) tile_rows: Range<usize>,
+    /// Most tiles whose points are held at a time.
+    pub(super) most_tiles: usize,
+    /// All of the weight's points, when they were computed before.
+    pub(super) weight_points: Option<&'a [f32]>,
+    /// Whether to use all threads.
+    pub(super) parallel: bool,
+}
+
 impl Convolution<'_> {
-    /// Computes rows of tiles (counted over the whole batch); `pixels` is exactly their part of the output.
-    pub(super) fn block(&self, tile_rows: Range<usize>, pixels: &mut [f32], finish: &Finish, parallel: bool) {
-        let first_tile = tile_rows.start * self.tiles_across();
-        let layout = Layout::new(tile_rows.len() * self.tiles_across(), self.channels);
-        let group_length = PLANES * layout.plane;
-        let mut panels: Vec<Vec<&mut [f32]>> = (0..self.outputs.div_ceil(COLUMNS)).map(|_| Vec::with_capacity(pixels.len() / self.outputs)).collect();
+    /// Computes one block; `pixels` is exactly its part of the output.
+    pub(super) fn block(&self, block: &Block, pixels: &mut [f32], finish: &Finish) {
+        let count = pixels.len() / self.outputs;
+        let mut panels: Vec<Vec<&mut [f32]>> = (0..self.outputs.div_ceil(COLUMNS)).map(|_| Vec::with_capacity(count)).collect();
         for pixel in pixels.chunks_mut(self.outputs) {
             panels.iter_mut().zip(pixel.chunks_mut(COLUMNS)).for_each(|(panel, part)| panel.push(part));
         }
+        let [start, end] = [block.tile_rows.start, block.tile_rows.end].map(|row| row * self.tiles_across());
+        let step = (end - start).div_ceil((end - start).div_ceil(block.most_tiles));
+        for first in (start..end).step_by(step) {
+            self.tiles(first..end.min(first + step), block, &mut panels);
+        }
+        let first_pixel = self.first_pixel(block.tile_rows.start);
+        for (index, rows) in panels.iter_mut().enumerate() {
+            let used = rows.first().map_or(0, |row| row.len());
+            finish.add_terms(rows, 0..used, [first_pixel, index * COLUMNS], self.outputs);
+        }
+    }
+
+    /// Computes some tiles of a block (counted over the whole batch); `panels[panel][pixel]` are parts of all of the block's pixels.
+    fn tiles(&self, tiles: Range<usize>, block: &Block, panels: &mut [Vec<&mut [f32]>]) {
+        let layout = Layout::new(tiles.len(), self.channels);
+        let group_length = PLANES * layout.plane;
         with_scratch(0, layout.groups() * group_length, |points| {
             let zeros = vec![0.0; self.channels];
             let fill = |(group, points): (usize, &mut [f32])| {
-                let tiles = layout.tiles_of(group);
-                self.input_points(&layout, first_tile + tiles.start..first_tile + tiles.end, 0..self.channels, &zeros, points);
+                let group = layout.tiles_of(group);
+                self.input_points(&layout, tiles.start + group.start..tiles.start + group.end, 0..self.channels, &zeros, points);
             };
-            let panel = |points: &[f32], (index, mut rows): (usize, Vec<&mut [f32]>)| {
-                self.panel(&layout, points, index * COLUMNS, tile_rows.start, &mut rows, finish);
+            let panel = |points: &[f32], (index, rows): (usize, &mut Vec<&mut [f32]>)| {
+                self.panel((&layout, points), index, tiles.start, block, rows);
             };
-            if parallel {
+            if block.parallel {
                 points.par_chunks_mut(group_length).enumerate().for_each(fill);
-                panels.into_par_iter().with_max_len(1).enumerate().for_each(|item| panel(points, item));
+                panels.par_iter_mut().with_max_len(1).enumerate().for_each(|item| panel(points, item));
             } else {
                 points.chunks_mut(group_length).enumerate().for_each(fill);
-                panels.into_iter().enumerate().for_each(|item| panel(points, item));
+                panels.iter_mut().enumerate().for_each(|item| panel(points, item));
             }
         });
     }
@@ -132,40 +187,60 @@ impl Convolution<'_> {
         })
     }
 
-    /// Products and outputs of up to [`COLUMNS`] output channels from `first_output` on: `rows` are their parts of the block's pixels.
-    fn panel(&self, layout: &Layout, points: &[f32], first_output: usize, first_tile_row: usize, rows: &mut [&mut [f32]], finish: &Finish) {
-        let used = COLUMNS.min(self.outputs - first_output);
-        let chunk = self.channels.div_ceil(self.channels.div_ceil(MOST_CHANNELS));
-        let weight_plane = chunk * COLUMNS + SKEW;
+    /// Products and outputs of some tiles in the output channels of one panel: `rows` are their parts of the block's pixels.
+    fn panel(&self, input: (&Layout, &[f32]), panel: usize, first_tile: usize, block: &Block, rows: &mut [&mut [f32]]) {
+        let (layout, points) = input;
+        let chunks = Chunks::new(self.channels);
         let sum_plane = layout.tiles * COLUMNS + SKEW;
-        with_scratch(1, PLANES * weight_plane, |weights| {
+        let first_pixel = self.first_pixel(block.tile_rows.start);
+        let scratch = if block.weight_points.is_some() { 0 } else { chunks.length() };
+        with_scratch(1, scratch, |scratch| {
             with_scratch(2, PLANES * sum_plane, |sums| {
-                for channel in (0..self.channels).step_by(chunk) {
-                    let channels = chunk.min(self.channels - channel);
-                    self.weight.transform(channel, channels, first_output, used, weights, weight_plane);
+                for (index, channels) in chunks.ranges().enumerate() {
+                    let weights = match block.weight_points {
+                        Some(all) => &all[(panel * chunks.count + index) * chunks.length()..][..chunks.length()],
+                        None => {
+                            self.weight_points_of(panel, &chunks, index, scratch);
+                            &*scratch
+                        }
+                    };
                     for (plane, sums) in sums.chunks_mut(sum_plane).enumerate() {
-                        let right = &weights[plane * weight_plane..][..channels * COLUMNS];
-                        multiply(layout, points, plane, channel..channel + channels, right, sums);
+                        let right = &weights[plane * chunks.plane..][..channels.len() * COLUMNS];
+                        multiply(layout, points, plane, channels.clone(), right, sums);
                     }
                 }
-                self.outputs_of(layout, sums, sum_plane, first_tile_row, rows);
+                self.outputs_of(first_tile..first_tile + layout.tiles, sums, sum_plane, first_pixel, rows);
             });
         });
-        let first_pixel = self.first_pixel(first_tile_row);
-        finish.add_terms(rows, 0..used, [first_pixel, first_output], self.outputs);
     }
 
-    /// Turns the sums of all tiles into pixels.
-    fn outputs_of(&self, layout: &Layout, sums: &[f32], plane: usize, first_tile_row: usize, rows: &mut [&mut [f32]]) {
-        let first_pixel = self.first_pixel(first_tile_row);
-        for tile in 0..layout.tiles {
-            let (tile_row, column) = (first_tile_row + tile / self.tiles_across(), tile % self.tiles_across());
+    /// The weight's points of one panel of outputs and one chunk of channels.
+    fn weight_points_of(&self, panel: usize, chunks: &Chunks, index: usize, points: &mut [f32]) {
+        let first = panel * COLUMNS;
+        let channels = chunks.range(index);
+        self.weight.transform(channels.start, channels.len(), first, COLUMNS.min(self.outputs - first), points, chunks.plane);
+    }
+
+    /// The weight's points of all panels and chunks.
+    pub(super) fn weight_points(&self) -> Buffer<f32> {
+        let chunks = Chunks::new(self.channels);
+        let mut points = Buffer::scratch(self.outputs.div_ceil(COLUMNS) * chunks.count * chunks.length());
+        points.par_chunks_mut(chunks.length()).enumerate().for_each(|(index, points)| {
+            self.weight_points_of(index / chunks.count, &chunks, index % chunks.count, points);
+        });
+        points
+    }
+
+    /// Turns the sums of some tiles into pixels; `rows` begin with pixel `first_pixel`.
+    fn outputs_of(&self, tiles: Range<usize>, sums: &[f32], plane: usize, first_pixel: usize, rows: &mut [&mut [f32]]) {
+        for (index, tile) in tiles.enumerate() {
+            let (tile_row, column) = (tile / self.tiles_across(), tile % self.tiles_across());
             let corner = self.first_pixel(tile_row) - first_pixel + column * TILE;
             let height = TILE.min(self.output_size[0] - tile_row % self.tile_rows() * TILE);
             let width = TILE.min(self.output_size[1] - column * TILE);
             let used = rows[corner].len();
             for part in (0..used).step_by(LANES) {
-                let at = tile * COLUMNS + part;
+                let at = index * COLUMNS + part;
                 let sum = |i: usize, j: usize| Lanes::load(&sums[(i * POINTS + j) * plane + at..][..LANES]);
                 both_axes::<Output>(sum, |y, x, value| {
                     if y < height && x < width {

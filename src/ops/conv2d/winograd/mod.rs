@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use crate::device::cpu::gemm::Finish;
+use block::Block;
 pub(super) use weights::WeightView;
 
 /// Outputs of a tile along each axis.
@@ -73,34 +74,44 @@ impl Convolution<'_> {
             return;
         }
         let threads = rayon::current_num_threads();
-        let most = (self.tiles_of_a_block() / self.tiles_across()).max(1);
-        // Blocks of equal size, at least two for each thread where that leaves them large enough to be worth the weight's transform.
-        let count = total.div_ceil(most).max((2 * threads).min(total * self.tiles_across() / SMALL_BLOCK)).max(1);
+        let shared = self.channels * self.outputs <= SHARED_WEIGHT && total * self.tiles_across() >= 4 * FEWEST_TILES;
+        let most_tiles = self.tiles_at_a_time(shared);
+        // Blocks of equal size, at least two for each thread where that leaves them large enough.
+        let most_rows = most_tiles.div_ceil(self.tiles_across());
+        let count = total.div_ceil(most_rows).max((2 * threads).min(total * self.tiles_across() / FEWEST_TILES)).max(1);
         let rows = total.div_ceil(count);
+        let weight_points = shared.then(|| self.weight_points());
+        let weight_points = weight_points.as_deref();
+        let parallel = total.div_ceil(rows) < threads;
         let mut blocks = Vec::with_capacity(count);
         let mut rest = output;
         for first in (0..total).step_by(rows) {
             let end = total.min(first + rows);
             let pixels = self.first_pixel(end) - self.first_pixel(first);
             let (head, tail) = rest.split_at_mut(pixels * self.outputs);
-            blocks.push((first..end, head));
+            blocks.push((Block { tile_rows: first..end, most_tiles, weight_points, parallel }, head));
             rest = tail;
         }
-        if blocks.len() >= threads {
-            blocks.into_par_iter().with_max_len(1).for_each(|(rows, pixels)| self.block(rows, pixels, finish, false));
+        if parallel {
+            blocks.into_iter().for_each(|(block, pixels)| self.block(&block, pixels, finish));
         } else {
-            blocks.into_iter().for_each(|(rows, pixels)| self.block(rows, pixels, finish, true));
+            blocks.into_par_iter().with_max_len(1).for_each(|(block, pixels)| self.block(&block, pixels, finish));
         }
     }
 
-    /// How many tiles make a block: enough to be worth the weight's transform, few enough for their points to stay in the caches.
-    fn tiles_of_a_block(&self) -> usize {
-        const POINTS_OF_A_BLOCK: usize = 384 << 10;
-        (POINTS_OF_A_BLOCK / (POINTS * POINTS * (self.channels + 32))).clamp(64, 128)
+    /// How many tiles are computed together: few enough for their points to stay in the cache, many enough to be worth the weight's transform, or
+    /// reading its points where they are shared.
+    fn tiles_at_a_time(&self, shared: bool) -> usize {
+        let fit = CACHE / (POINTS * POINTS * (self.channels + 32));
+        if shared { fit.clamp(28, 112) } else { (4 * fit).clamp(64, 128) }
     }
 }
 
+/// Elements of input points and sums that are held at a time: 384 KiB, beside the weight's points in the second-level cache.
+const CACHE: usize = 96 << 10;
+/// Tiles below which a block does not pay.
+const FEWEST_TILES: usize = 48;
+/// Pairs of channels up to which all of the weight's points are computed once and read by all blocks: 9 MiB of the third-level cache.
+const SHARED_WEIGHT: usize = 1 << 16;
 /// Pairs of channels from which the weight's transform is worth it only for more tiles than 8 x 8 outputs have.
 const LARGE_WEIGHT: usize = 512 * 512;
-/// Tiles below which the weight's transform would outweigh the products.
-const SMALL_BLOCK: usize = 48;
