@@ -3,7 +3,7 @@
 //!
 //! A tile of 6 x 6 inputs becomes 36 points, each point one matrix product [tiles, in] · [in, out], and 36 sums become 4 x 4 outputs. All of it
 //! happens in blocks that stay in the caches: the input's points of one block of tiles, then for 32 output channels at a time the weight's points
-//! of some input channels. Relative error against f64 for normal data: 5e-7 at 32 channels, 6e-7 at 320, 9e-7 at 1280 (the direct sum: 4e-7).
+//! of some input channels. Relative error against f64 for normal data: 7e-7 at 32 channels, 1.1e-6 at 320, 1.2e-6 at 1280 (the direct sum: 4e-7).
 
 mod block;
 mod transform;
