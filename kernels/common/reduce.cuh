@@ -6,6 +6,15 @@
 #pragma once
 #include "common/shared.cuh"
 
+__device__ __forceinline__ float2 operator+(float2 a, float2 b) { return make_float2(a.x + b.x, a.y + b.y); }
+
+// One register exchange; overload it for own value types, before this header.
+__device__ __forceinline__ float exchange(float value, int distance) { return __shfl_xor_sync(ALL_LANES, value, distance); }
+
+__device__ __forceinline__ float2 exchange(float2 value, int distance) {
+    return make_float2(__shfl_xor_sync(ALL_LANES, value.x, distance), __shfl_xor_sync(ALL_LANES, value.y, distance));
+}
+
 struct Sum {
     template <class T>
     static __device__ __forceinline__ T combine(T a, T b) {
@@ -16,15 +25,6 @@ struct Sum {
 struct Maximum {
     static __device__ __forceinline__ float combine(float a, float b) { return fmaxf(a, b); }
 };
-
-// One register exchange; overload it for own value types (see float2).
-__device__ __forceinline__ float exchange(float value, int distance) { return __shfl_xor_sync(ALL_LANES, value, distance); }
-
-__device__ __forceinline__ float2 exchange(float2 value, int distance) {
-    return make_float2(__shfl_xor_sync(ALL_LANES, value.x, distance), __shfl_xor_sync(ALL_LANES, value.y, distance));
-}
-
-__device__ __forceinline__ float2 operator+(float2 a, float2 b) { return make_float2(a.x + b.x, a.y + b.y); }
 
 // Reduces over groups of `width` neighbouring lanes (a power of two); all 32 lanes of the warp call it.
 template <class Operation, int width = WARP, class T>

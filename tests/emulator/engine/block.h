@@ -1,0 +1,31 @@
+// How the threads of a block take turns.
+#pragma once
+#include "fiber.h"
+
+namespace emulator {
+
+// Puts a fiber at the end of the queue of those that can run.
+void make_ready(Fiber& fiber);
+
+// Goes on with the next fiber that can run; reports a deadlock if there is none although some have not finished.
+void run_next(bool last = false);
+
+// Runs one block from its first thread to its last: `body` per thread.
+void run_block(const char* kernel, void (*body)());
+
+// Whether `EMULATOR_ORDER=reverse` asks for the last threads and blocks first: a missing barrier often shows in one order only.
+bool reverse_order();
+
+// Threads of the block that have not finished; fibers of the block.
+unsigned unfinished();
+Fiber& fiber_of_block(unsigned number);
+
+// Whether a thread called `fail` in this launch.
+bool has_failed();
+void forget_failure();
+
+// The calling thread ends: those that only wait for it go on. (warp.cpp)
+void leave_warp(Fiber& fiber);
+void start_warps(unsigned threads);
+
+}  // namespace emulator

@@ -1,0 +1,50 @@
+// How a compiled source lists its entry points; the emulated NVRTC appends a table that uses it to the source
+// (../../compiler/source.cpp).
+#pragma once
+
+namespace emulator {
+
+// Unpacks an array of pointers to arguments into a call, the form in which cuLaunchKernel receives them.
+template <class... Parameters>
+struct Signature {
+    template <unsigned... at>
+    struct Places {};
+
+    template <unsigned count, unsigned... at>
+    struct Count : Count<count - 1, count - 1, at...> {};
+
+    template <unsigned... at>
+    struct Count<0, at...> {
+        typedef Places<at...> Type;
+    };
+
+    template <void (*kernel)(Parameters...), unsigned... at>
+    static void unpack(void** arguments, Places<at...>) {
+        (void)arguments;
+        kernel(*static_cast<Parameters*>(arguments[at])...);
+    }
+
+    template <void (*kernel)(Parameters...)>
+    static void call(void** arguments) {
+        unpack<kernel>(arguments, typename Count<sizeof...(Parameters)>::Type());
+    }
+
+    static constexpr unsigned sizes[] = {static_cast<unsigned>(sizeof(Parameters))..., 0u};
+
+    static constexpr unsigned parameters = sizeof...(Parameters);
+};
+
+template <class... Parameters>
+Signature<Parameters...> signature(void (*)(Parameters...));
+
+// The first of the arguments of __launch_bounds__.
+constexpr unsigned first(unsigned threads, unsigned = 0, unsigned = 0) { return threads; }
+
+}  // namespace emulator
+
+extern "C" {
+// The bounds of .bss, set by the linker: all static shared memory of a source, and nothing else of importance.
+extern unsigned char __bss_start[] __attribute__((visibility("hidden")));
+extern unsigned char _end[] __attribute__((visibility("hidden")));
+extern const emulator::Library emulator_library __attribute__((visibility("default")));
+}
