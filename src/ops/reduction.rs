@@ -29,10 +29,14 @@ fn sum_run(first: usize, last: usize, f: &impl Fn(usize) -> f32) -> f64 {
 /// Sum of all elements.
 pub(crate) fn sum(x: &[f32]) -> f64 {
     let tasks = x.len().div_ceil(parallel::TASK_ELEMENTS);
-    let partial = parallel::collect(tasks, |task| {
-        let chunk = &x[task * parallel::TASK_ELEMENTS..x.len().min((task + 1) * parallel::TASK_ELEMENTS)];
-        chunk.chunks(RUN).map(|run| sum_run(0, run.len(), &|i| run[i])).sum::<f64>()
-    });
+    let partial = parallel::collect(
+        tasks,
+        #[inline(always)]
+        |task| {
+            let chunk = &x[task * parallel::TASK_ELEMENTS..x.len().min((task + 1) * parallel::TASK_ELEMENTS)];
+            chunk.chunks(RUN).map(|run| sum_run(0, run.len(), &|i| run[i])).sum::<f64>()
+        },
+    );
     partial.iter().sum()
 }
 
@@ -84,13 +88,17 @@ fn lane_sum(mut lanes: [f32; LANES]) -> f32 {
 /// Sums over the rows of `rows` rows of `width` columns, one number per column. `add(row, sums)` adds row `row`'s share to the sums of its task.
 pub(crate) fn column_sums(rows: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Sync + Send) -> Vec<f64> {
     let per_task = parallel::rows_per_task(width).min(256);
-    let partial = parallel::collect(rows.div_ceil(per_task), |task| {
-        let mut sums = vec![0.0f32; width];
-        for row in task * per_task..rows.min((task + 1) * per_task) {
-            add(row, &mut sums);
-        }
-        sums
-    });
+    let partial = parallel::collect(
+        rows.div_ceil(per_task),
+        #[inline(always)]
+        |task| {
+            let mut sums = vec![0.0f32; width];
+            for row in task * per_task..rows.min((task + 1) * per_task) {
+                add(row, &mut sums);
+            }
+            sums
+        },
+    );
     let mut totals = vec![0.0f64; width];
     for sums in &partial {
         totals.iter_mut().zip(sums).for_each(|(total, &sum)| *total += f64::from(sum));

@@ -60,21 +60,31 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
 
 fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync + Send) -> Buffer<f32> {
     let mut output = Buffer::scratch(x.len());
-    parallel::chunks(&mut output, parallel::TASK_ELEMENTS, |first, output| {
-        for (output, &x) in output.iter_mut().zip(&x[first..]) {
-            *output = f(x);
-        }
-    });
+    parallel::chunks(
+        &mut output,
+        parallel::TASK_ELEMENTS,
+        #[inline(always)]
+        |first, output| {
+            for (output, &x) in output.iter_mut().zip(&x[first..]) {
+                *output = f(x);
+            }
+        },
+    );
     output
 }
 
 fn map2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Send) -> Buffer<f32> {
     let mut output = Buffer::scratch(a.len());
-    parallel::chunks(&mut output, parallel::TASK_ELEMENTS, |first, output| {
-        for ((output, &a), &b) in output.iter_mut().zip(&a[first..]).zip(&b[first..]) {
-            *output = f(a, b);
-        }
-    });
+    parallel::chunks(
+        &mut output,
+        parallel::TASK_ELEMENTS,
+        #[inline(always)]
+        |first, output| {
+            for ((output, &a), &b) in output.iter_mut().zip(&a[first..]).zip(&b[first..]) {
+                *output = f(a, b);
+            }
+        },
+    );
     output
 }
 
@@ -84,25 +94,35 @@ pub(super) fn broadcast(geometry: Geometry, f: impl Fn(f32, f32) -> f32 + Sync +
     let mut output = Buffer::scratch(x.len());
     if inner == 1 {
         let rows = parallel::rows_per_task(repeat);
-        parallel::chunks(&mut output, rows * repeat, |first, output| {
-            let rows = output.chunks_mut(repeat).zip(x[first..].chunks(repeat)).zip(&y[first / repeat..]);
-            for ((output, x), &y) in rows {
-                output.iter_mut().zip(x).for_each(|(output, &x)| *output = f(x, y));
-            }
-        });
+        parallel::chunks(
+            &mut output,
+            rows * repeat,
+            #[inline(always)]
+            |first, output| {
+                let rows = output.chunks_mut(repeat).zip(x[first..].chunks(repeat)).zip(&y[first / repeat..]);
+                for ((output, x), &y) in rows {
+                    output.iter_mut().zip(x).for_each(|(output, &x)| *output = f(x, y));
+                }
+            },
+        );
         return output;
     }
     // A whole number of rows a task; one row may itself be large when the operands have one shape but for the batch.
     let rows = parallel::rows_per_task(inner);
-    parallel::chunks(&mut output, rows * inner, |first, output| {
-        for (row, (output, x)) in output.chunks_mut(inner).zip(x[first..].chunks(inner)).enumerate() {
-            let block = (first / inner + row) / repeat;
-            let y = &y[block * inner..(block + 1) * inner];
-            for ((output, &x), &y) in output.iter_mut().zip(x).zip(y) {
-                *output = f(x, y);
+    parallel::chunks(
+        &mut output,
+        rows * inner,
+        #[inline(always)]
+        |first, output| {
+            for (row, (output, x)) in output.chunks_mut(inner).zip(x[first..].chunks(inner)).enumerate() {
+                let block = (first / inner + row) / repeat;
+                let y = &y[block * inner..(block + 1) * inner];
+                for ((output, &x), &y) in output.iter_mut().zip(x).zip(y) {
+                    *output = f(x, y);
+                }
             }
-        }
-    });
+        },
+    );
     output
 }
 
@@ -111,28 +131,38 @@ pub(super) fn sum_repeats(geometry: Geometry, gradient: &[f32], factor: Option<&
     let Geometry { outer, repeat, inner } = geometry;
     let mut output = Buffer::scratch(outer * inner);
     if inner == 1 {
-        parallel::chunks(&mut output, parallel::rows_per_task(repeat), |first, output| {
-            for (row, output) in output.iter_mut().enumerate() {
-                let range = (first + row) * repeat..(first + row + 1) * repeat;
-                *output = match factor {
-                    Some(factor) => reduction::row_sum2(&gradient[range.clone()], &factor[range], |g, f| g * f),
-                    None => reduction::row_sum(&gradient[range], |g| g),
-                };
-            }
-        });
+        parallel::chunks(
+            &mut output,
+            parallel::rows_per_task(repeat),
+            #[inline(always)]
+            |first, output| {
+                for (row, output) in output.iter_mut().enumerate() {
+                    let range = (first + row) * repeat..(first + row + 1) * repeat;
+                    *output = match factor {
+                        Some(factor) => reduction::row_sum2(&gradient[range.clone()], &factor[range], |g, f| g * f),
+                        None => reduction::row_sum(&gradient[range], |g| g),
+                    };
+                }
+            },
+        );
         return output;
     }
     for (block, output) in output.chunks_mut(inner.max(1)).enumerate() {
-        let sums = reduction::column_sums(repeat, inner, |row, sums| {
-            let range = (block * repeat + row) * inner..(block * repeat + row + 1) * inner;
-            match factor {
-                Some(factor) => {
-                    let pairs = gradient[range.clone()].iter().zip(&factor[range]);
-                    sums.iter_mut().zip(pairs).for_each(|(sum, (&g, &f))| *sum += g * f);
+        let sums = reduction::column_sums(
+            repeat,
+            inner,
+            #[inline(always)]
+            |row, sums| {
+                let range = (block * repeat + row) * inner..(block * repeat + row + 1) * inner;
+                match factor {
+                    Some(factor) => {
+                        let pairs = gradient[range.clone()].iter().zip(&factor[range]);
+                        sums.iter_mut().zip(pairs).for_each(|(sum, (&g, &f))| *sum += g * f);
+                    }
+                    None => sums.iter_mut().zip(&gradient[range]).for_each(|(sum, &g)| *sum += g),
                 }
-                None => sums.iter_mut().zip(&gradient[range]).for_each(|(sum, &g)| *sum += g),
-            }
-        });
+            },
+        );
         output.iter_mut().zip(sums).for_each(|(output, sum)| *output = sum as f32);
     }
     output
@@ -141,14 +171,19 @@ pub(super) fn sum_repeats(geometry: Geometry, gradient: &[f32], factor: Option<&
 /// a · gelu(b), rows of `width` a then `width` b.
 pub(super) fn geglu(width: usize, x: &[f32]) -> Buffer<f32> {
     let mut output = Buffer::scratch(x.len() / 2);
-    parallel::chunks(&mut output, parallel::rows_per_task(width) * width, |first, output| {
-        for (output, x) in output.chunks_mut(width).zip(x[2 * first..].chunks(2 * width)) {
-            let (a, b) = x.split_at(width);
-            for ((output, &a), &b) in output.iter_mut().zip(a).zip(b) {
-                *output = a * gelu(b);
+    parallel::chunks(
+        &mut output,
+        parallel::rows_per_task(width) * width,
+        #[inline(always)]
+        |first, output| {
+            for (output, x) in output.chunks_mut(width).zip(x[2 * first..].chunks(2 * width)) {
+                let (a, b) = x.split_at(width);
+                for ((output, &a), &b) in output.iter_mut().zip(a).zip(b) {
+                    *output = a * gelu(b);
+                }
             }
-        }
-    });
+        },
+    );
     output
 }
 
@@ -156,16 +191,21 @@ pub(super) fn geglu(width: usize, x: &[f32]) -> Buffer<f32> {
 pub(super) fn geglu_backward(width: usize, x: &[f32], gradient: &[f32]) -> Buffer<f32> {
     let mut output = Buffer::scratch(x.len());
     let row = 2 * width;
-    parallel::chunks(&mut output, parallel::rows_per_task(row) * row, |first, output| {
-        for ((output, x), gradient) in output.chunks_mut(row).zip(x[first..].chunks(row)).zip(gradient[first / 2..].chunks(width)) {
-            let ((to_a, to_b), (a, b)) = (output.split_at_mut(width), x.split_at(width));
-            for ((to_a, &b), &g) in to_a.iter_mut().zip(b).zip(gradient) {
-                *to_a = g * gelu(b);
+    parallel::chunks(
+        &mut output,
+        parallel::rows_per_task(row) * row,
+        #[inline(always)]
+        |first, output| {
+            for ((output, x), gradient) in output.chunks_mut(row).zip(x[first..].chunks(row)).zip(gradient[first / 2..].chunks(width)) {
+                let ((to_a, to_b), (a, b)) = (output.split_at_mut(width), x.split_at(width));
+                for ((to_a, &b), &g) in to_a.iter_mut().zip(b).zip(gradient) {
+                    *to_a = g * gelu(b);
+                }
+                for (((to_b, &a), &b), &g) in to_b.iter_mut().zip(a).zip(b).zip(gradient) {
+                    *to_b = g * a * gelu_slope(b);
+                }
             }
-            for (((to_b, &a), &b), &g) in to_b.iter_mut().zip(a).zip(b).zip(gradient) {
-                *to_b = g * a * gelu_slope(b);
-            }
-        }
-    });
+        },
+    );
     output
 }

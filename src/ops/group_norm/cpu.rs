@@ -55,17 +55,25 @@ fn block_rows(geometry: Geometry) -> usize {
 /// `f(sample, rows)` for every block of rows of every sample, results in order. `rows` counts over the whole batch.
 fn blocks<T: Send>(geometry: Geometry, f: impl Fn(std::ops::Range<usize>) -> T + Sync + Send) -> Vec<T> {
     let (rows, per_sample) = (block_rows(geometry), geometry.positions.div_ceil(block_rows(geometry)));
-    parallel::collect(geometry.samples * per_sample, |index| {
-        let (sample, block) = (index / per_sample, index % per_sample);
-        let first = sample * geometry.positions;
-        f(first + block * rows..first + geometry.positions.min((block + 1) * rows))
-    })
+    parallel::collect(
+        geometry.samples * per_sample,
+        #[inline(always)]
+        |index| {
+            let (sample, block) = (index / per_sample, index % per_sample);
+            let first = sample * geometry.positions;
+            f(first + block * rows..first + geometry.positions.min((block + 1) * rows))
+        },
+    )
 }
 
 /// The moments of every group, `[samples, groups]`.
 pub(in crate::ops) fn moments(geometry: Geometry, x: &[f32]) -> Vec<Moments> {
     let Geometry { samples, channels, groups, .. } = geometry;
-    let partial = blocks(geometry, |rows| block_moments(&x[rows.start * channels..rows.end * channels], channels, groups));
+    let partial = blocks(
+        geometry,
+        #[inline(always)]
+        |rows| block_moments(&x[rows.start * channels..rows.end * channels], channels, groups),
+    );
     let per_sample = partial.len() / samples.max(1);
     let mut totals = vec![Moments::default(); samples * groups];
     for (block, moments) in partial.iter().enumerate() {
@@ -76,6 +84,7 @@ pub(in crate::ops) fn moments(geometry: Geometry, x: &[f32]) -> Vec<Moments> {
 }
 
 /// The moments of a few rows, which stay in the cache between the sweep for the means and the one for the deviations.
+#[inline(always)]
 fn block_moments(x: &[f32], channels: usize, groups: usize) -> Vec<Moments> {
     let width = channels / groups;
     let count = (x.len() / groups) as f64;
@@ -83,7 +92,7 @@ fn block_moments(x: &[f32], channels: usize, groups: usize) -> Vec<Moments> {
     add_rows(x, &vec![0.0; channels], &mut sums, |value, _| value);
     let group_sum = |sums: &[f32]| sums.iter().map(|&sum| f64::from(sum)).sum::<f64>();
     let means: Vec<f64> = sums.chunks(width).map(|sums| group_sum(sums) / count).collect();
-    let centre: Vec<f32> = (0..channels).map(|channel| means[channel / width] as f32).collect();
+    let centre: Vec<f32> = means.iter().flat_map(|&mean| std::iter::repeat_n(mean as f32, width)).collect();
     sums.fill(0.0);
     add_rows(x, &centre, &mut sums, |value, centre| (value - centre) * (value - centre));
     means.iter().zip(sums.chunks(width)).map(|(&mean, squares)| Moments { count, mean, squares: group_sum(squares) }).collect()
@@ -162,15 +171,20 @@ impl Normalization<'_> {
         let Geometry { positions, channels, .. } = self.geometry;
         let tables = self.tables();
         let mut output = Buffer::scratch(x.len());
-        parallel::chunks(&mut output, block_rows(self.geometry) * channels, |first, output| {
-            for (row, (output, x)) in output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).enumerate() {
-                let tables = &tables[(first / channels + row) / positions];
-                let (scale, shift) = (&tables.scale[..channels], &tables.shift[..channels]);
-                for i in 0..channels {
-                    output[i] = activate(x[i].mul_add(scale[i], shift[i]));
+        parallel::chunks(
+            &mut output,
+            block_rows(self.geometry) * channels,
+            #[inline(always)]
+            |first, output| {
+                for (row, (output, x)) in output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).enumerate() {
+                    let tables = &tables[(first / channels + row) / positions];
+                    let (scale, shift) = (&tables.scale[..channels], &tables.shift[..channels]);
+                    for i in 0..channels {
+                        output[i] = activate(x[i].mul_add(scale[i], shift[i]));
+                    }
                 }
-            }
-        });
+            },
+        );
         output
     }
 
@@ -185,21 +199,25 @@ impl Normalization<'_> {
     fn gradient_sums_with(&self, x: &[f32], gradient: &[f32], slope: impl Fn(f32) -> f32 + Sync + Send) -> GradientSums {
         let Geometry { samples, positions, channels, .. } = self.geometry;
         let tables = self.tables();
-        let partial = blocks(self.geometry, |rows| {
-            let tables = &tables[rows.start / positions];
-            let (scale, shift, mean) = (&tables.scale[..channels], &tables.shift[..channels], &tables.mean[..channels]);
-            let range = rows.start * channels..rows.end * channels;
-            let (mut plain, mut centred) = (vec![0.0f32; channels], vec![0.0f32; channels]);
-            let (plain_sums, centred_sums) = (&mut plain[..channels], &mut centred[..channels]);
-            for (x, gradient) in x[range.clone()].chunks_exact(channels).zip(gradient[range].chunks_exact(channels)) {
-                for i in 0..channels {
-                    let share = gradient[i] * slope(x[i].mul_add(scale[i], shift[i]));
-                    plain_sums[i] += share;
-                    centred_sums[i] = share.mul_add(x[i] - mean[i], centred_sums[i]);
+        let partial = blocks(
+            self.geometry,
+            #[inline(always)]
+            |rows| {
+                let tables = &tables[rows.start / positions];
+                let (scale, shift, mean) = (&tables.scale[..channels], &tables.shift[..channels], &tables.mean[..channels]);
+                let range = rows.start * channels..rows.end * channels;
+                let (mut plain, mut centred) = (vec![0.0f32; channels], vec![0.0f32; channels]);
+                let (plain_sums, centred_sums) = (&mut plain[..channels], &mut centred[..channels]);
+                for (x, gradient) in x[range.clone()].chunks_exact(channels).zip(gradient[range].chunks_exact(channels)) {
+                    for i in 0..channels {
+                        let share = gradient[i] * slope(x[i].mul_add(scale[i], shift[i]));
+                        plain_sums[i] += share;
+                        centred_sums[i] = share.mul_add(x[i] - mean[i], centred_sums[i]);
+                    }
                 }
-            }
-            (plain, centred)
-        });
+                (plain, centred)
+            },
+        );
         let mut sums = GradientSums { plain: vec![0.0; samples * channels], centred: vec![0.0; samples * channels] };
         let per_sample = partial.len() / samples.max(1);
         for (block, (plain, centred)) in partial.iter().enumerate() {
@@ -271,19 +289,24 @@ impl Normalization<'_> {
         };
         let (plain, centred) = (spread(plain), spread(centred));
         let mut output = Buffer::scratch(x.len());
-        parallel::chunks(&mut output, block_rows(self.geometry) * channels, |first, output| {
-            let rows = output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).zip(gradient[first..].chunks_exact(channels));
-            for (row, ((output, x), gradient)) in rows.enumerate() {
-                let sample = (first / channels + row) / positions;
-                let tables = &tables[sample];
-                let (scale, shift, mean) = (&tables.scale[..channels], &tables.shift[..channels], &tables.mean[..channels]);
-                let (plain, centred) = (&plain[sample * channels..][..channels], &centred[sample * channels..][..channels]);
-                for i in 0..channels {
-                    let share = gradient[i] * slope(x[i].mul_add(scale[i], shift[i]));
-                    output[i] = share.mul_add(scale[i], -(x[i] - mean[i]).mul_add(centred[i], plain[i]));
+        parallel::chunks(
+            &mut output,
+            block_rows(self.geometry) * channels,
+            #[inline(always)]
+            |first, output| {
+                let rows = output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).zip(gradient[first..].chunks_exact(channels));
+                for (row, ((output, x), gradient)) in rows.enumerate() {
+                    let sample = (first / channels + row) / positions;
+                    let tables = &tables[sample];
+                    let (scale, shift, mean) = (&tables.scale[..channels], &tables.shift[..channels], &tables.mean[..channels]);
+                    let (plain, centred) = (&plain[sample * channels..][..channels], &centred[sample * channels..][..channels]);
+                    for i in 0..channels {
+                        let share = gradient[i] * slope(x[i].mul_add(scale[i], shift[i]));
+                        output[i] = share.mul_add(scale[i], -(x[i] - mean[i]).mul_add(centred[i], plain[i]));
+                    }
                 }
-            }
-        });
+            },
+        );
         output
     }
 }

@@ -42,17 +42,26 @@ fn scale(geometry: Geometry, mask: Option<(&[f32], MaskedMean)>) -> f64 {
 fn sample_error(channels: usize, prediction: &[f32], target: &[f32], mask: Option<&[f32]>, scale: f32, gradient: &mut [f32]) -> f64 {
     let weight = |element: usize| mask.map_or(1.0, |mask| mask[element / channels]);
     if !gradient.is_empty() {
-        parallel::chunks(gradient, parallel::TASK_ELEMENTS, |first, gradient| {
-            for (index, gradient) in gradient.iter_mut().enumerate() {
-                let (element, weight) = (first + index, weight(first + index));
-                *gradient = 2.0 * scale * weight * weight * (prediction[element] - target[element]);
-            }
-        });
+        parallel::chunks(
+            gradient,
+            parallel::TASK_ELEMENTS,
+            #[inline(always)]
+            |first, gradient| {
+                for (index, gradient) in gradient.iter_mut().enumerate() {
+                    let (element, weight) = (first + index, weight(first + index));
+                    *gradient = 2.0 * scale * weight * weight * (prediction[element] - target[element]);
+                }
+            },
+        );
     }
     let tasks = prediction.len().div_ceil(parallel::TASK_ELEMENTS);
-    let partial = parallel::collect(tasks, |task| {
-        let range = task * parallel::TASK_ELEMENTS..prediction.len().min((task + 1) * parallel::TASK_ELEMENTS);
-        range.map(|element| f64::from(weight(element) * (target[element] - prediction[element])).powi(2)).sum::<f64>()
-    });
+    let partial = parallel::collect(
+        tasks,
+        #[inline(always)]
+        |task| {
+            let range = task * parallel::TASK_ELEMENTS..prediction.len().min((task + 1) * parallel::TASK_ELEMENTS);
+            range.map(|element| f64::from(weight(element) * (target[element] - prediction[element])).powi(2)).sum::<f64>()
+        },
+    );
     partial.iter().sum()
 }

@@ -106,7 +106,10 @@ impl Tile<'_> {
         for ((row, (probabilities, gradients)), &correction) in self.rows.clone().zip(tiles).zip(corrections) {
             let RowStatistics { maximum, inverse_sum } = self.saved.statistics[row];
             let (visible, hidden) = probabilities.split_at_mut(head.visible(row, columns));
-            row::probabilities(visible, maximum, inverse_sum);
+            parallel::widest(
+                #[inline(always)]
+                || row::probabilities(visible, maximum, inverse_sum),
+            );
             hidden.fill(0.0);
             head.weigh_probabilities(row, columns, gradients);
             gradients.iter_mut().zip(&*probabilities).for_each(|(gradient, probability)| *gradient = probability * (*gradient - correction));

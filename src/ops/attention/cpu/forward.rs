@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{COLUMN_TILE, Head, HeadRows, Inputs, ROW_TILE, RowStatistics, head_rows};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product_on_this_thread};
+use crate::ops::parallel;
 use crate::ops::softmax::cpu as row;
 
 /// The output `[batch, rows, channels]` and, `[batch, heads, rows]` in the order of tasks, what backward needs to know of each row.
@@ -33,8 +34,13 @@ fn forward_tile(head: &Head, task: HeadRows) -> Vec<RowStatistics> {
         for (index, logits) in logits.chunks_exact_mut(columns.len()).take(rows.len()).enumerate() {
             let (visible, hidden) = logits.split_at_mut(head.visible(first + index, &columns));
             hidden.fill(0.0);
-            let maximum = maxima[index].max(row::maximum(visible));
-            let sum = row::exponentials(visible, maximum);
+            let (maximum, sum) = parallel::widest(
+                #[inline(always)]
+                || {
+                    let maximum = maxima[index].max(row::maximum(visible));
+                    (maximum, row::exponentials(visible, maximum))
+                },
+            );
             if columns.start > 0 && maximum > maxima[index] {
                 let correction = (maxima[index] - maximum).exp();
                 sums[index] *= correction;

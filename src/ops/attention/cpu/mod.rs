@@ -17,7 +17,7 @@ use super::Geometry;
 use crate::device::cpu::gemm::{Finish, MatrixMut, MatrixRef, gemm};
 
 /// Query rows of a tile: each packs its keys and values anew, which this many rows pay for.
-const ROW_TILE: usize = 128;
+const ROW_TILE: usize = 256;
 /// Columns of a tile: one block of the matrix product's depth.
 const COLUMN_TILE: usize = 256;
 
