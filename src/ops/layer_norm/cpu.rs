@@ -16,18 +16,13 @@ pub(super) struct RowStatistics {
 pub(super) fn statistics(geometry: Geometry, x: &[f32], epsilon: f32) -> Vec<RowStatistics> {
     let Geometry { rows, channels } = geometry;
     let mut statistics = vec![RowStatistics::default(); rows];
-    parallel::chunks(
-        &mut statistics,
-        parallel::rows_per_task(channels),
-        #[inline(always)]
-        |first, statistics| {
-            for (statistics, row) in statistics.iter_mut().zip(x[first * channels..].chunks_exact(channels)) {
-                let mean = reduction::row_sum(row, |value| value) / channels as f32;
-                let variance = reduction::row_sum(row, |value| (value - mean) * (value - mean)) / channels as f32;
-                *statistics = RowStatistics { mean, inverse_deviation: 1.0 / (variance + epsilon).sqrt() };
-            }
-        },
-    );
+    parallel::chunks(&mut statistics, parallel::rows_per_task(channels), |first, statistics| {
+        for (statistics, row) in statistics.iter_mut().zip(x[first * channels..].chunks_exact(channels)) {
+            let mean = reduction::row_sum(row, |value| value) / channels as f32;
+            let variance = reduction::row_sum(row, |value| (value - mean) * (value - mean)) / channels as f32;
+            *statistics = RowStatistics { mean, inverse_deviation: 1.0 / (variance + epsilon).sqrt() };
+        }
+    });
     statistics
 }
 
@@ -36,19 +31,14 @@ pub(super) fn forward(geometry: Geometry, x: &[f32], statistics: &[RowStatistics
     let channels = geometry.channels;
     let (weight, bias) = (&weight[..channels], &bias[..channels]);
     let mut output = Buffer::scratch(x.len());
-    parallel::chunks(
-        &mut output,
-        parallel::rows_per_task(channels) * channels,
-        #[inline(always)]
-        |first, output| {
-            let rows = output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).zip(&statistics[first / channels..]);
-            for ((output, x), statistics) in rows {
-                for i in 0..channels {
-                    output[i] = ((x[i] - statistics.mean) * statistics.inverse_deviation).mul_add(weight[i], bias[i]);
-                }
+    parallel::chunks(&mut output, parallel::rows_per_task(channels) * channels, |first, output| {
+        let rows = output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).zip(&statistics[first / channels..]);
+        for ((output, x), statistics) in rows {
+            for i in 0..channels {
+                output[i] = ((x[i] - statistics.mean) * statistics.inverse_deviation).mul_add(weight[i], bias[i]);
             }
-        },
-    );
+        }
+    });
     output
 }
 
@@ -57,46 +47,36 @@ pub(super) fn backward(geometry: Geometry, x: &[f32], gradient: &[f32], statisti
     let channels = geometry.channels;
     let weight = &weight[..channels];
     let mut output = Buffer::scratch(x.len());
-    parallel::chunks(
-        &mut output,
-        parallel::rows_per_task(channels) * channels,
-        #[inline(always)]
-        |first, output| {
-            let rows = output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).zip(gradient[first..].chunks_exact(channels));
-            for (((output, x), gradient), statistics) in rows.zip(&statistics[first / channels..]) {
-                let RowStatistics { mean, inverse_deviation: inverse } = *statistics;
-                for i in 0..channels {
-                    output[i] = gradient[i] * weight[i];
-                }
-                // What the row's mean and deviation take back.
-                let plain = reduction::row_sum(output, |share| share) / channels as f32;
-                let centred = reduction::row_sum2(output, x, |share, x| share * (x - mean)) * inverse * inverse / channels as f32;
-                for i in 0..channels {
-                    output[i] = inverse * (output[i] - (x[i] - mean).mul_add(centred, plain));
-                }
+    parallel::chunks(&mut output, parallel::rows_per_task(channels) * channels, |first, output| {
+        let rows = output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).zip(gradient[first..].chunks_exact(channels));
+        for (((output, x), gradient), statistics) in rows.zip(&statistics[first / channels..]) {
+            let RowStatistics { mean, inverse_deviation: inverse } = *statistics;
+            for i in 0..channels {
+                output[i] = gradient[i] * weight[i];
             }
-        },
-    );
+            // What the row's mean and deviation take back.
+            let plain = reduction::row_sum(output, |share| share) / channels as f32;
+            let centred = reduction::row_sum2(output, x, |share, x| share * (x - mean)) * inverse * inverse / channels as f32;
+            for i in 0..channels {
+                output[i] = inverse * (output[i] - (x[i] - mean).mul_add(centred, plain));
+            }
+        }
+    });
     output
 }
 
 /// The gradients of weight and bias.
 pub(super) fn parameter_gradients(geometry: Geometry, x: &[f32], gradient: &[f32], statistics: &[RowStatistics]) -> (Buffer<f32>, Buffer<f32>) {
     let Geometry { rows, channels } = geometry;
-    let sums = reduction::column_sums(
-        rows,
-        2 * channels,
-        #[inline(always)]
-        |row, sums| {
-            let RowStatistics { mean, inverse_deviation: inverse } = statistics[row];
-            let (x, gradient) = (&x[row * channels..][..channels], &gradient[row * channels..][..channels]);
-            let (to_weight, to_bias) = sums.split_at_mut(channels);
-            for i in 0..channels {
-                to_weight[i] += gradient[i] * ((x[i] - mean) * inverse);
-                to_bias[i] += gradient[i];
-            }
-        },
-    );
+    let sums = reduction::column_sums(rows, 2 * channels, |row, sums| {
+        let RowStatistics { mean, inverse_deviation: inverse } = statistics[row];
+        let (x, gradient) = (&x[row * channels..][..channels], &gradient[row * channels..][..channels]);
+        let (to_weight, to_bias) = sums.split_at_mut(channels);
+        for i in 0..channels {
+            to_weight[i] += gradient[i] * ((x[i] - mean) * inverse);
+            to_bias[i] += gradient[i];
+        }
+    });
     let narrow = |sums: &[f64]| Buffer::from(sums.iter().map(|&sum| sum as f32).collect::<Vec<_>>());
     (narrow(&sums[..channels]), narrow(&sums[channels..]))
 }
