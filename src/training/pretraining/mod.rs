@@ -140,10 +140,11 @@ impl Pretraining {
         Plan { checkpoint_every: self.checkpoint_every, validate_every: self.preview_every, ..Plan::new(label, steps, schedule) }
     }
 
-    /// What a stage's checkpoints belong to. The number of steps is left out: it only says when the learning rate's fall begins.
+    /// What a stage's checkpoints belong to. The numbers of steps are left out: they only say when the last part begins.
     fn identity(&self, stage: &str, mut config: Value) -> Identity {
         if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_object_mut) {
             recipe.remove("steps");
+            recipe.remove("finishing_steps");
         }
         Identity { task: format!("pretraining, {stage}"), base_model: String::new(), seed: self.seed, config }
     }
