@@ -1,5 +1,13 @@
-//! Measurements of generated data, one metric per file.
+//! Measurements of generated data and of what is trained on them, one metric per file.
 
+pub mod accuracy;
 mod alignment;
+pub mod auroc;
+pub mod average_precision;
+pub mod f1_max;
+pub mod ranking;
+pub mod region_overlap;
+#[cfg(test)]
+mod tests;
 
 pub use alignment::{Alignment, CHANGE_THRESHOLD};

@@ -156,3 +156,11 @@ fn tensors_and_back() {
     assert_eq!(Mask::from_tensor(&tensor).unwrap(), mask);
     assert!(Mask::stack(&[&mask, &Mask::empty(2, 2)]).is_err());
 }
+
+#[test]
+fn corners_connect_regions() {
+    let picture = [".#..#", "#....", "...##", ".#..#"];
+    let mask = Mask::from_fn(5, 4, |column, row| picture[row].as_bytes()[column] == b'#');
+    assert_eq!(mask.regions(), [vec![1, 5], vec![4], vec![13, 14, 19], vec![16]]);
+    assert!(Mask::empty(3, 3).regions().is_empty());
+}
