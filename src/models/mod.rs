@@ -7,5 +7,6 @@ pub mod clip;
 pub mod unet;
 pub mod vae;
 pub mod resnet;
+pub mod localizer;
 pub mod spatial_encoder;
 pub mod base;

@@ -8,6 +8,7 @@ pub mod batch_norm;
 pub mod conv2d;
 pub mod cross_attention;
 pub mod elementwise;
+pub mod focal_loss;
 pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
@@ -25,6 +26,7 @@ pub use cross_attention::{Reweighting, cross_attention};
 pub use elementwise::{
     abs, add, affine, broadcast_add, broadcast_mul, clamp, exp, geglu, gelu, leaky_relu, mul, prelu, quick_gelu, relu, sigmoid, silu, sub, tanh,
 };
+pub use focal_loss::focal_loss;
 pub use group_norm::{Activation, group_norm};
 pub use layer_norm::layer_norm;
 pub use linear::linear;

@@ -1,7 +1,8 @@
-//! ResNet (He et al., arXiv 1512.03385) as torchvision has it, without the classifier: the spatial encoder's backbone and, with basic blocks, the
-//! downstream classifier's. Names are torchvision's, so ImageNet checkpoints load from safetensors.
+//! ResNet (He et al., arXiv 1512.03385) as torchvision has it: the spatial encoder's backbone and, with basic blocks, the downstream
+//! classifier. Names are torchvision's, so ImageNet checkpoints load from safetensors.
 
 mod block;
+mod classifier;
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ use crate::error::Result;
 use crate::nn::{BatchNorm2d, Conv2d, Path};
 use crate::ops::{self, Conv2dOptions};
 use block::Block;
+
+pub use classifier::{FreshResNet, ResNetClassifier};
 
 /// The epsilon of every batch norm here.
 pub(crate) const BATCH_NORM_EPSILON: f32 = 1e-5;
