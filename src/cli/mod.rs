@@ -10,6 +10,7 @@ mod folders;
 mod forward;
 mod generate;
 mod info;
+mod kernels;
 pub mod output;
 mod pretrain;
 mod train;
@@ -127,6 +128,8 @@ pub enum Command {
     Forward(forward::Arguments),
     /// What this machine, the base model and the file formats are
     Info(info::Arguments),
+    /// The CUDA kernels inside the program: list them, compile them ahead
+    Kernels(kernels::Arguments),
 }
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
@@ -139,6 +142,7 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
         Command::Forward(arguments) => forward::run(arguments, globals),
         Command::Info(arguments) => info::run(arguments, globals),
+        Command::Kernels(arguments) => kernels::run(arguments, globals),
     }
 }
 

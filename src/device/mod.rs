@@ -1,8 +1,12 @@
 //! Where bytes live: the device an op runs on and the storage that holds a tensor's elements.
 
 pub mod cpu;
+pub mod cuda;
+mod dtype;
 
 use std::fmt;
+
+pub use dtype::DType;
 
 use crate::error::Result;
 use crate::invalid_input;

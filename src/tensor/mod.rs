@@ -2,7 +2,7 @@
 //!
 //! Tensors are immutable and cheap to clone. Gradients are the business of [`crate::autograd`].
 
-mod dtype;
+mod rounding;
 pub mod random;
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-pub use dtype::DType;
+pub use crate::device::DType;
 
 use crate::device::cpu::{Buffer, CpuStorage, Element};
 use crate::device::{Device, Storage};
@@ -55,7 +55,7 @@ impl Tensor {
 
     /// Rounds f32 elements to `dtype`: how an op stores what it computed in f32.
     pub fn from_f32_as(elements: Buffer<f32>, shape: &[usize], dtype: DType) -> Result<Self> {
-        Self::new(dtype::round(elements, dtype)?, shape)
+        Self::new(rounding::round(elements, dtype)?, shape)
     }
 
     /// All elements equal to `value`, in f32.

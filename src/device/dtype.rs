@@ -1,12 +1,8 @@
-//! Element types and rounding to them.
+//! Element types.
 
 use std::fmt;
 
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
-
-use crate::device::cpu::{Buffer, CpuStorage};
-use crate::error::{Result, bail};
+use crate::error::Result;
 use crate::invalid_input;
 
 /// The type of a tensor's elements.
@@ -51,22 +47,4 @@ impl fmt::Display for DType {
             Self::I32 => "i32",
         })
     }
-}
-
-/// Rounds f32 elements to a floating-point type.
-pub(super) fn round(elements: Buffer<f32>, dtype: DType) -> Result<CpuStorage> {
-    Ok(match dtype {
-        DType::F32 => CpuStorage::F32(elements),
-        DType::F16 => {
-            let mut rounded = Buffer::<f16>::scratch(elements.len());
-            rounded.convert_from_f32_slice(&elements);
-            CpuStorage::F16(rounded)
-        }
-        DType::BF16 => {
-            let mut rounded = Buffer::<bf16>::scratch(elements.len());
-            rounded.convert_from_f32_slice(&elements);
-            CpuStorage::BF16(rounded)
-        }
-        DType::I32 => bail!("expected a floating-point element type, found i32"),
-    })
 }

@@ -1,0 +1,163 @@
+//! `anodiff kernels`: the CUDA kernels inside the program, and their compilation ahead of time.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Globals, output};
+use crate::device::DType;
+use crate::device::cuda::{Architecture, Cache, Compiled, Compiler, KERNELS, Resources, Variant, compile_all};
+use crate::error::Result;
+use crate::invalid_input;
+
+/// `anodiff kernels`: what to do with them.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the kernels: entry points, where they run, what is compiled already
+    List,
+    /// Compile kernels into the cache ahead of their first use, and show what each takes
+    ///
+    /// Needs libnvrtc, but no GPU.
+    Compile(Compile),
+}
+
+/// `anodiff kernels compile`: what to compile.
+#[derive(Debug, Args)]
+struct Compile {
+    /// Architectures
+    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
+    arch: Vec<String>,
+    /// Kernels or entry points whose names begin so [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    entry: Vec<String>,
+    /// Element types
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "f32,f16,bf16")]
+    element: Vec<String>,
+    /// Compile even what the cache holds, and keep nothing
+    #[arg(long)]
+    no_cache: bool,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    kernel: &'static str,
+    launched_by: &'static str,
+    architectures: &'static [&'static str],
+    elements: Vec<String>,
+    entries: Vec<&'static str>,
+}
+
+/// One entry point of one compilation.
+#[derive(Serialize)]
+struct Row {
+    kernel: &'static str,
+    architecture: String,
+    element: String,
+    #[serde(flatten)]
+    resources: Resources,
+}
+
+#[derive(Serialize)]
+struct Report {
+    compiler: Compiler,
+    cache: Option<String>,
+    compilations: usize,
+    from_cache: usize,
+    kernels: Vec<Row>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 2 when there is no libnvrtc, a name fits nothing or an architecture is unknown; 1 when a kernel does not compile.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    match &arguments.action {
+        Action::List => list(globals),
+        Action::Compile(chosen) => compile(chosen, globals),
+    }
+}
+
+fn list(globals: &Globals) -> Result<()> {
+    let kernels = KERNELS.iter().map(|kernel| Listed {
+        kernel: kernel.name,
+        launched_by: kernel.launched_by,
+        architectures: kernel.architectures,
+        elements: kernel.elements.iter().map(DType::to_string).collect(),
+        entries: kernel.entries.iter().map(|entry| entry.name).collect(),
+    });
+    let kernels: Vec<Listed> = kernels.collect();
+    if globals.json {
+        return output::json(&kernels);
+    }
+    for Listed { kernel, launched_by, architectures, elements, entries } in &kernels {
+        output::line(format!("{kernel}  {}  {}  launched by {launched_by}", architectures.join(", "), elements.join(", ")))?;
+        for entry in entries {
+            output::line(format!("    {entry}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn compile(chosen: &Compile, globals: &Globals) -> Result<()> {
+    let variants = chosen.variants()?;
+    let compiler = Compiler::find()?;
+    let cache = if chosen.no_cache { None } else { Cache::of_user() };
+    let results = compile_all(&variants, cache.as_ref(), |variant| eprintln!("compiled {variant}"))?;
+    let results = results.into_iter().collect::<Result<Vec<Compiled>>>()?;
+    let rows = variants.iter().zip(&results).flat_map(|(variant, compiled)| {
+        let resources = compiled.resources().into_iter().filter(|resources| chosen.wants(variant.kernel.name, &resources.entry));
+        resources.map(|resources| Row {
+            kernel: variant.kernel.name,
+            architecture: variant.architecture.to_string(),
+            element: variant.element.to_string(),
+            resources,
+        })
+    });
+    let report = Report {
+        compiler: compiler.clone(),
+        cache: cache.map(|cache| cache.folder().display().to_string()),
+        compilations: results.len(),
+        from_cache: results.iter().filter(|compiled| compiled.cached).count(),
+        kernels: rows.collect(),
+    };
+    if globals.json { output::json(&report) } else { output::line(table(&report)) }
+}
+
+impl Compile {
+    fn variants(&self) -> Result<Vec<Variant>> {
+        let architectures = self.arch.iter().map(|text| Architecture::parse(text.trim())).collect::<Result<Vec<_>>>()?;
+        let elements = self.element.iter().map(|text| DType::parse(text.trim())).collect::<Result<Vec<_>>>()?;
+        let mut variants = Variant::all(&architectures);
+        variants.retain(|variant| {
+            elements.contains(&variant.element) && variant.kernel.entries.iter().any(|entry| self.wants(variant.kernel.name, entry.name))
+        });
+        if variants.is_empty() {
+            let known: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+            invalid_input!("no kernel fits --arch, --entry and --element; the kernels are {} (anodiff kernels list)", known.join(", "));
+        }
+        Ok(variants)
+    }
+
+    fn wants(&self, kernel: &str, entry: &str) -> bool {
+        self.entry.is_empty() || self.entry.iter().any(|name| kernel == name || entry.starts_with(name.as_str()))
+    }
+}
+
+fn table(report: &Report) -> String {
+    let width = report.kernels.iter().map(|row| row.resources.entry.len()).max().unwrap_or(0).max(5);
+    let mut lines = vec![format!("{:<width$}  arch     type  registers  spilled  stack  shared", "entry")];
+    lines.extend(report.kernels.iter().map(|Row { architecture, element, resources, .. }| {
+        let Resources { entry, registers, spill_stores, spill_loads, stack, shared } = resources;
+        format!("{entry:<width$}  {architecture:<7}  {element:<4}  {registers:>9}  {:>7}  {stack:>5}  {shared:>6}", spill_stores + spill_loads)
+    }));
+    let (major, minor) = report.compiler.version;
+    let Report { compilations, from_cache, .. } = report;
+    lines.push(format!("{compilations} compilations, {from_cache} from the cache; libnvrtc {major}.{minor}, {}", report.compiler.file));
+    lines.push(format!("cache: {}", report.cache.as_deref().unwrap_or("not used")));
+    lines.join("\n")
+}
