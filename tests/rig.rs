@@ -2,12 +2,138 @@
 
 mod emulator;
 
-use emulator::{Emulator, Sanitizer};
+use anodiff::tensor::random::Stream;
+use emulator::{Emulator, Order, Sanitizer};
+
+const ORDERS: [Order; 2] = [Order::LateAndForward, Order::EagerAndReverse];
+
+/// Cases of `check/` that must end well, with their arguments: 1 is f16, 2 is bf16.
+const CONFORMANCE: [(&str, &[i32]); 10] = [
+    ("widening", &[1, 2]),
+    ("narrowing", &[1, 2]),
+    ("reduction", &[0]),
+    ("products", &[1, 2]),
+    ("copy_groups", &[0]),
+    ("exchanges", &[0]),
+    ("places", &[0]),
+    ("events", &[0]),
+    ("graphs", &[0]),
+    ("copies", &[0]),
+];
+
+/// Wrong results, an error with this in its text, or a sanitizer's report with this in it.
+#[derive(Clone, Copy)]
+enum Found {
+    Wrong,
+    Error(&'static str),
+    Report(&'static str),
+}
+
+use Found::{Error, Report, Wrong};
+
+/// Mistakes that both orders show.
+const MISTAKES: [(&str, Found); 23] = [
+    ("unwritten_shared", Wrong),
+    ("unwritten_dynamic", Wrong),
+    ("unset_local", Wrong),
+    ("missing_wait", Wrong),
+    ("short_wait", Wrong),
+    ("read_beyond_global", Wrong),
+    ("write_beyond_global", Error("kernel write_beyond_global: wrote outside the 512 bytes that parameter 0 points into")),
+    ("write_beyond_dynamic", Error("kernel write_beyond_dynamic, block (0, 0, 0): wrote outside its 512 bytes of dynamic shared memory")),
+    ("divergent_barrier", Error("divergent barrier: this thread is at the __syncthreads() of line")),
+    ("deadlock", Error("deadlock: 64 threads wait at barrier 0")),
+    ("absent_lane", Error("__shfl_sync reads lane 31, which takes no part")),
+    ("misaligned_rows", Error("ldmatrix: the shared address is not aligned to 16 bytes")),
+    ("rows_outside_shared", Error("ldmatrix: 16 bytes at an address that is not shared memory of this block")),
+    ("too_many_threads", Error("block (129, 1, 1), at most 128 threads")),
+    ("too_much_dynamic", Error("65536 bytes of dynamic shared memory, the function's attribute allows 49152")),
+    ("use_after_free", Error("parameter 1 points into freed memory")),
+    ("double_free", Error("freed an address that is not the start of a live allocation")),
+    ("copy_beyond", Error("516 bytes at")),
+    ("allocation_in_capture", Error("a captured step must not allocate")),
+    ("unjoined_capture", Error("CUDA_ERROR_STREAM_CAPTURE_UNJOINED")),
+    ("wait_in_capture", Error("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")),
+    ("unlaunchable_image", Error("an image for sm_80 on a device of sm_90")),
+    ("out_of_memory", Error("CUDA_ERROR_OUT_OF_MEMORY")),
+];
+
+/// Mistakes that only one order shows.
+const MISTAKES_OF_ONE_ORDER: [(&str, Order); 5] = [
+    ("missing_barrier_ahead", Order::LateAndForward),
+    ("missing_barrier_behind", Order::EagerAndReverse),
+    ("missing_event", Order::LateAndForward),
+    ("early_overwrite", Order::LateAndForward),
+    ("early_read", Order::LateAndForward),
+];
+
+/// Requires that a mistake is found, and that the same work without the mistake is right.
+fn require_found(rig: &Emulator, case: &str, found: Found, order: Order) {
+    let right = rig.check(case, 0, order);
+    assert_eq!(right.code, Some(0), "{case} without a mistake, {order:?}: {}", right.err);
+    let wrong = rig.check(case, 1, order);
+    let is_found = match found {
+        Wrong => wrong.code == Some(3),
+        Error(text) => wrong.code == Some(4) && wrong.err.contains(text),
+        Report(text) => wrong.code != Some(0) && wrong.err.contains(text),
+    };
+    assert!(is_found, "{case} was not found, {order:?}: {:?} {}", wrong.code, wrong.err);
+}
+
+fn require_conformance(rig: &Emulator, order: Order) {
+    for (case, arguments) in CONFORMANCE {
+        for argument in arguments {
+            let checked = rig.check(case, *argument, order);
+            assert_eq!(checked.code, Some(0), "{case} {argument}, {order:?}: {}", checked.err);
+        }
+    }
+}
 
 #[test]
-fn the_rig_builds() {
+fn functions_mean_what_cuda_says() {
     let rig = Emulator::new(Sanitizer::None);
-    for library in ["libemulator.so", "libcuda.so.1", "libnvrtc.so"] {
-        assert!(rig.libraries().join(library).is_file(), "{library}");
+    ORDERS.into_iter().for_each(|order| require_conformance(&rig, order));
+}
+
+#[test]
+fn mistakes_are_found() {
+    let rig = Emulator::new(Sanitizer::None);
+    for order in ORDERS {
+        MISTAKES.into_iter().for_each(|(case, found)| require_found(&rig, case, found, order));
     }
+    MISTAKES_OF_ONE_ORDER.into_iter().for_each(|(case, order)| require_found(&rig, case, Wrong, order));
+}
+
+#[test]
+fn accesses_out_of_bounds_are_found() {
+    let rig = Emulator::new(Sanitizer::AddressAndUndefined);
+    require_conformance(&rig, Order::LateAndForward);
+    for (case, text) in [
+        ("write_beyond_global", "AddressSanitizer: use-after-poison"),
+        ("read_beyond_global", "AddressSanitizer: use-after-poison"),
+        ("write_beyond_dynamic", "AddressSanitizer: use-after-poison"),
+        ("read_beyond_static", "index 128 out of bounds"),
+        ("misaligned_access", "misaligned address"),
+    ] {
+        require_found(&rig, case, Report(text), Order::LateAndForward);
+    }
+}
+
+#[test]
+fn races_are_found() {
+    let rig = Emulator::new(Sanitizer::Thread);
+    require_conformance(&rig, Order::LateAndForward);
+    for case in ["missing_barrier_ahead", "missing_barrier_behind", "late_barrier"] {
+        require_found(&rig, case, Report("ThreadSanitizer: data race"), Order::LateAndForward);
+    }
+}
+
+#[test]
+fn random_numbers_are_those_of_the_cpu() {
+    let mut expected = vec![0.0; 100_000];
+    Stream { key: [1, 2], nonce: [3, 4] }.fill_normal(&mut expected);
+    let checked = Emulator::new(Sanitizer::None).check("normal", 100_000, Order::LateAndForward);
+    let found: Vec<u32> = checked.out.lines().map(|line| u32::from_str_radix(line, 16).unwrap()).collect();
+    let bits: Vec<u32> = expected.iter().map(|value: &f32| value.to_bits()).collect();
+    assert!(found == bits, "{}", checked.err);
 }

@@ -98,14 +98,14 @@ impl Emulator {
         self.root.join("lib")
     }
 
-    /// A program that finds the emulated device, and keeps its caches beside the rig: XDG_CACHE_HOME points there.
+    /// A program that finds the emulated device, and keeps its caches beside the rig: ANODIFF_CACHE points there.
     pub fn command(&self, program: impl AsRef<Path>, order: Order) -> Command {
         let mut command = Command::new(program.as_ref());
         let late = order == Order::LateAndForward;
         command
             .env(MARK, "1")
             .env("LD_LIBRARY_PATH", self.libraries())
-            .env("XDG_CACHE_HOME", self.root.join("cache"))
+            .env("ANODIFF_CACHE", self.root.join("cache"))
             .env("EMULATOR_STREAMS", if late { "lazy" } else { "eager" })
             .env("EMULATOR_ORDER", if late { "forward" } else { "reverse" });
         if let Some(runtime) = self.sanitizer.runtime() {
@@ -121,6 +121,24 @@ impl Emulator {
     pub fn anodiff(&self, arguments: &[&str], folder: &Path) -> Output {
         let mut command = self.command(binary("anodiff"), Order::LateAndForward);
         command.args(arguments).current_dir(folder).output().unwrap()
+    }
+}
+
+/// How the program `check/` ended in one of its cases.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// 0: nothing was wrong; 3: wrong results; 4: the driver refused something; another: a sanitizer ended it.
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Emulator {
+    /// Runs a case of `check/`.
+    pub fn check(&self, case: &str, argument: i32, order: Order) -> Checked {
+        let output = self.command(self.root.join("check"), order).args([case, &argument.to_string()]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Checked { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 }
 
@@ -200,13 +218,15 @@ fn build(root: &Path, sanitizer: Sanitizer) {
     compile(root, "compiler", &library("libnvrtc.so"), sanitizer, &["-fvisibility=hidden", "-ldl", &kernel_flags]);
     compile(root, "driver", &library("libcuda.so.1"), sanitizer, &["-fvisibility=hidden", "-Wl,-soname,libcuda.so.1", "-lemulator", "-ldl"]);
     std::os::unix::fs::symlink("libcuda.so.1", library("libcuda.so")).unwrap();
+    compile_check(root);
 }
 
-/// One library from the sources in a folder of this one. Of the engine, only `memory/` is compiled as kernels are: what stands there acts for them.
+/// One library from the sources in a folder of this one.
 fn compile(root: &Path, folder: &str, library: &Path, sanitizer: Sanitizer, flags: &[&str]) {
     const FLAGS: [&str; 7] = ["-std=c++17", "-O2", "-march=x86-64-v3", "-Wall", "-Wextra", "-Werror", "-fPIC"];
     let mut objects = Vec::new();
     for source in files(&sources().join(folder), &["cpp"]) {
+        // Of the engine, only `memory/` is compiled as kernels are: what stands there acts for them.
         let acts_for_kernels = source.parent().unwrap().ends_with("memory");
         let object = root.join(source.file_stem().unwrap()).with_extension("o");
         let mut command = Command::new("g++");
@@ -220,6 +240,18 @@ fn compile(root: &Path, folder: &str, library: &Path, sanitizer: Sanitizer, flag
     command.arg("-shared").args(&objects).arg("-o").arg(library).arg(format!("-L{}", root.join("lib").display())).arg("-Wl,-rpath,$ORIGIN");
     run(command.args(flags));
     objects.iter().for_each(|object| fs::remove_file(object).unwrap());
+}
+
+/// The program `check`. It knows where its kernels stand in the sources.
+fn compile_check(root: &Path) {
+    let define = |name: &str, folder: PathBuf| format!("-D{name}=\"{}\"", folder.display());
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let mut command = Command::new("g++");
+    command.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"]).args(files(&sources().join("check"), &["cpp"]));
+    command.args([define("CHECK_FOLDER", sources().join("check")), define("KERNELS_FOLDER", kernels)]);
+    // Symbols of a sanitizer come with the library that is loaded before all others.
+    command.args(["-lcuda", "-lnvrtc", "-Wl,--allow-shlib-undefined"]).arg(format!("-L{}", root.join("lib").display()));
+    run(command.arg("-o").arg(root.join("check")));
 }
 
 fn run(command: &mut Command) {

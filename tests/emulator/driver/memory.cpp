@@ -1,4 +1,5 @@
-// Device and pinned memory. Device memory is 0xff when allocated and 0xdd when freed, with guards on both sides.
+// Device and pinned memory. Device memory is 0xff when allocated and 0xdd when freed, with guards of 0xff on both sides: what is read beyond an end
+// is NaN, too.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +14,7 @@
 namespace {
 
 constexpr size_t GUARD = 256;  // also the alignment that CUDA promises
-constexpr unsigned char GUARD_BYTE = 0xa5, FRESH = 0xff, FREED = 0xdd;
+constexpr unsigned char GUARD_BYTE = 0xff, FRESH = 0xff, FREED = 0xdd;
 constexpr size_t QUARANTINE = size_t(32) << 20;
 // Beyond this a stream's outstanding frees are carried out before more is allocated, so that lazy streams do not fill the host's memory.
 constexpr size_t COMFORTABLE = size_t(1) << 30;

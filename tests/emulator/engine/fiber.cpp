@@ -81,6 +81,16 @@ void remember_caller() {
 #endif
 }
 
+void (*fiber_body)() = nullptr;
+
+// Where every fiber starts.
+void start() {
+#ifdef EMULATOR_ADDRESS_SANITIZER
+    __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+#endif
+    fiber_body();
+}
+
 }  // namespace
 
 Fiber* fibers(unsigned count) {
@@ -102,9 +112,10 @@ void prepare(Fiber& fiber, void (*body)()) {
     __asan_unpoison_memory_region(fiber.stack, STACK);
 #endif
     fiber.fake_stack = nullptr;
+    fiber_body = body;
     void** top = reinterpret_cast<void**>(fiber.stack + STACK - 64);
-    *--top = nullptr;  // where `body` would return to
-    *--top = reinterpret_cast<void*>(body);
+    *--top = nullptr;  // where `start` would return to
+    *--top = reinterpret_cast<void*>(start);
     for (int preserved = 0; preserved < 6; ++preserved) {
         *--top = nullptr;
     }

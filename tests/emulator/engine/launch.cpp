@@ -13,7 +13,7 @@ namespace emulator {
 namespace {
 
 constexpr size_t ALIGNMENT = 1024, GUARD = 1024;
-constexpr unsigned char GUARD_BYTE = 0xa5;
+constexpr unsigned char GUARD_BYTE = 0xff;  // NaN, as unwritten memory
 
 const Entry* entry = nullptr;
 void** kernel_arguments = nullptr;

@@ -18,12 +18,12 @@ struct Load {
     bool transposed;
 };
 
-void load_warp(void* const* arguments, unsigned lanes) {
+EMULATOR_ONE_FOR_ALL void load_warp(void* const* arguments, unsigned lanes) {
     if (lanes != WHOLE_WARP) {
         fail("ldmatrix: lanes 0x%08x only, the whole warp must take part", lanes);
     }
-    auto of = [&](int lane) -> Load& { return *static_cast<Load*>(arguments[lane]); };
-    auto element = [&](int matrix, int row, int column) {
+    auto of = [&](int lane) EMULATOR_ONE_FOR_ALL -> Load& { return *static_cast<Load*>(arguments[lane]); };
+    auto element = [&](int matrix, int row, int column) EMULATOR_ONE_FOR_ALL {
         unsigned short value;
         std::memcpy(&value, of(matrix * 8 + row).row + column * 2, sizeof value);
         return static_cast<unsigned>(value);
@@ -51,7 +51,7 @@ struct Product {
     Factor factor;
 };
 
-float widen(unsigned bits, Factor factor) {
+EMULATOR_ONE_FOR_ALL float widen(unsigned bits, Factor factor) {
     unsigned short narrow = static_cast<unsigned short>(bits);
     if (factor == Factor::f16) {
         _Float16 half;
@@ -64,7 +64,7 @@ float widen(unsigned bits, Factor factor) {
     return value;
 }
 
-void multiply_warp(void* const* arguments, unsigned lanes) {
+EMULATOR_ONE_FOR_ALL void multiply_warp(void* const* arguments, unsigned lanes) {
     if (lanes != WHOLE_WARP) {
         fail("mma.sync: lanes 0x%08x only, the whole warp must take part", lanes);
     }

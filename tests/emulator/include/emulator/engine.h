@@ -42,6 +42,9 @@ void wait_at_barrier(int barrier, unsigned count, Site site);
 typedef void (*Act)(void* const* arguments, unsigned lanes);
 void act_as_warp(unsigned mask, const char* operation, void* argument, Act act);
 
+// For an Act: one lane reads and writes the arguments of all, which ThreadSanitizer must not take for a race.
+#define EMULATOR_ONE_FOR_ALL __attribute__((no_sanitize("thread"), noinline))
+
 // Lets other threads run, for loops that wait for them without a barrier.
 void yield();
 

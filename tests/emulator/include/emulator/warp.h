@@ -11,7 +11,7 @@ struct Shuffled {
     bool valid;
 };
 
-inline void shuffle_lanes(void* const* arguments, unsigned lanes) {
+EMULATOR_ONE_FOR_ALL inline void shuffle_lanes(void* const* arguments, unsigned lanes) {
     for (int lane = 0; lane < 32; ++lane) {
         if (lanes >> lane & 1) {
             Shuffled& own = *static_cast<Shuffled*>(arguments[lane]);
@@ -42,7 +42,7 @@ struct Vote {
     unsigned result;
 };
 
-inline void vote_lanes(void* const* arguments, unsigned lanes) {
+EMULATOR_ONE_FOR_ALL inline void vote_lanes(void* const* arguments, unsigned lanes) {
     unsigned result = 0;
     for (int lane = 0; lane < 32; ++lane) {
         if (lanes >> lane & 1) {
