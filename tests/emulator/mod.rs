@@ -105,6 +105,7 @@ impl Emulator {
         command
             .env(MARK, "1")
             .env("LD_LIBRARY_PATH", self.libraries())
+            .env("ANODIFF_LIBNVRTC", self.libraries().join("libnvrtc.so"))
             .env("ANODIFF_CACHE", self.root.join("cache"))
             .env("EMULATOR_STREAMS", if late { "lazy" } else { "eager" })
             .env("EMULATOR_ORDER", if late { "forward" } else { "reverse" });
