@@ -2,8 +2,10 @@
 
 mod emulator;
 
+use anodiff::device::cuda::Compiler;
 use anodiff::tensor::random::Stream;
-use emulator::{Emulator, Order, Sanitizer};
+use emulator::{Emulator, Order, Sanitizer, emulated_with, is_emulated};
+use sha2::{Digest, Sha256};
 
 const ORDERS: [Order; 2] = [Order::LateAndForward, Order::EagerAndReverse];
 
@@ -32,7 +34,7 @@ enum Found {
 use Found::{Error, Report, Wrong};
 
 /// Mistakes that both orders show.
-const MISTAKES: [(&str, Found); 23] = [
+const MISTAKES: [(&str, Found); 26] = [
     ("unwritten_shared", Wrong),
     ("unwritten_dynamic", Wrong),
     ("unset_local", Wrong),
@@ -41,6 +43,9 @@ const MISTAKES: [(&str, Found); 23] = [
     ("read_beyond_global", Wrong),
     ("write_beyond_global", Error("kernel write_beyond_global: wrote outside the 512 bytes that parameter 0 points into")),
     ("write_beyond_dynamic", Error("kernel write_beyond_dynamic, block (0, 0, 0): wrote outside its 512 bytes of dynamic shared memory")),
+    ("wild_write", Error("kernel wild_write, block (0, 0, 0), thread (")),
+    ("endless_recursion", Error("access to address")),
+    ("division_by_zero", Error("division of an integer by zero")),
     ("divergent_barrier", Error("divergent barrier: this thread is at the __syncthreads() of line")),
     ("deadlock", Error("deadlock: 64 threads wait at barrier 0")),
     ("absent_lane", Error("__shfl_sync reads lane 31, which takes no part")),
@@ -136,4 +141,16 @@ fn random_numbers_are_those_of_the_cpu() {
     let found: Vec<u32> = checked.out.lines().map(|line| u32::from_str_radix(line, 16).unwrap()).collect();
     let bits: Vec<u32> = expected.iter().map(|value: &f32| value.to_bits()).collect();
     assert!(found == bits, "{}", checked.err);
+    let digest: String = Sha256::digest(&checked.out).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(include_str!("emulator/check/on-gpu").contains(&digest), "the digest in tests/emulator/check/on-gpu must be {digest}");
+}
+
+#[test]
+fn a_test_runs_again_on_the_emulated_device() {
+    let mut ran_here = false;
+    emulated_with(&ORDERS.map(|order| (Sanitizer::None, order)), || {
+        ran_here = true;
+        assert_eq!(Compiler::find().unwrap().version, (13, 99));
+    });
+    assert_eq!(ran_here, is_emulated());
 }

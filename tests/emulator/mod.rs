@@ -151,7 +151,7 @@ pub fn emulated(body: impl FnOnce()) {
 
 /// As [`emulated`], once for each of `ways`.
 pub fn emulated_with(ways: &[(Sanitizer, Order)], body: impl FnOnce()) {
-    if std::env::var_os(MARK).is_some() {
+    if is_emulated() {
         return body();
     }
     let closure = type_name_of_val(&body);
@@ -162,6 +162,11 @@ pub fn emulated_with(ways: &[(Sanitizer, Order)], body: impl FnOnce()) {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(out.contains("1 passed") && output.status.success(), "{test} on the emulator, {sanitizer:?}, {order:?}:\n{out}{err}");
     }
+}
+
+/// Whether this process was started on the emulated device.
+pub fn is_emulated() -> bool {
+    std::env::var_os(MARK).is_some()
 }
 
 /// `target/`, from the place of the running test: `target/release/deps/name-hash`.

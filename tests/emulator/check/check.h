@@ -9,6 +9,7 @@ typedef unsigned long long DevicePointer;
 
 extern "C" {
 int cuInit(unsigned);
+int cuDeviceGetAttribute(int*, int, int);
 int cuGetErrorName(int, const char**);
 int cuDevicePrimaryCtxRetain(void**, int);
 int cuCtxSetCurrent(void*);
@@ -62,7 +63,7 @@ void require(bool condition, const char* format, ...) __attribute__((format(prin
 void succeed(int result, const char* call);
 #define CALL(call) succeed(call, #call)
 
-// A source of check/kernels/, compiled for sm_90 with options such as "-DELEMENT=1".
+// A source of check/kernels/, compiled for the device with options such as "-DELEMENT=1".
 class Kernels {
 public:
     explicit Kernels(const std::string& file, const std::vector<std::string>& options = {});

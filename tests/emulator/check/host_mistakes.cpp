@@ -95,7 +95,7 @@ void copy_beyond(int mistake) {
 }
 
 // The mistake: code for another generation of devices.
-void unlaunchable_image(int mistake) { Kernels("mistakes.cu", {mistake ? "-arch=sm_80" : "-arch=sm_90"}).function("copy"); }
+void unlaunchable_image(int mistake) { Kernels("mistakes.cu", mistake ? std::vector<std::string>{"-arch=sm_80"} : std::vector<std::string>{}).function("copy"); }
 
 // The mistake: 5 GiB of 4.
 void out_of_memory(int mistake) {

@@ -48,6 +48,9 @@ void write_beyond_global(int mistake) { run("write_beyond_global", mistake); }
 void read_beyond_global(int mistake) { run("read_beyond_global", mistake); }
 void write_beyond_dynamic(int mistake) { run("write_beyond_dynamic", mistake, 0, COUNT * 4); }
 void read_beyond_static(int mistake) { run("read_beyond_static", mistake); }
+void wild_write(int mistake) { run("wild_write", mistake); }
+void endless_recursion(int mistake) { run("endless_recursion", mistake); }
+void division_by_zero(int mistake) { run("division_by_zero", mistake); }
 void divergent_barrier(int mistake) { run("divergent_barrier", mistake); }
 void deadlock(int mistake) { run("deadlock", mistake); }
 void absent_lane(int mistake) { run("absent_lane", mistake); }
@@ -87,5 +90,7 @@ std::vector<Case> kernel_mistakes() {
             {"misaligned_rows", misaligned_rows},             {"rows_outside_shared", rows_outside_shared},
             {"missing_wait", missing_wait},                   {"short_wait", short_wait},
             {"late_barrier", late_barrier},                   {"misaligned_access", misaligned_access},
+            {"wild_write", wild_write},                       {"endless_recursion", endless_recursion},
+            {"division_by_zero", division_by_zero},
             {"too_many_threads", too_many_threads},                           {"too_much_dynamic", too_much_dynamic}};
 }

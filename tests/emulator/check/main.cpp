@@ -32,7 +32,10 @@ Kernels::Kernels(const std::string& file, const std::vector<std::string>& option
     std::ifstream stream(std::string(CHECK_FOLDER) + "/kernels/" + file);
     std::stringstream source;
     source << stream.rdbuf();
-    std::vector<std::string> all = {"-arch=sm_90", "-std=c++17", std::string("-I") + KERNELS_FOLDER};
+    int major = 0, minor = 0;
+    CALL(cuDeviceGetAttribute(&major, 75, 0));
+    CALL(cuDeviceGetAttribute(&minor, 76, 0));
+    std::vector<std::string> all = {"-arch=sm_" + std::to_string(major) + std::to_string(minor), "-std=c++17", std::string("-I") + KERNELS_FOLDER};
     all.insert(all.end(), options.begin(), options.end());
     std::vector<const char*> words;
     for (const std::string& option : all) {

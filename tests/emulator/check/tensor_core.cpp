@@ -80,16 +80,17 @@ void copy_groups(int) {
         for (size_t i = 0; i < 5; ++i) {
             expected[half + i] = input[i];
         }
-        for (size_t i = 16; i < 32; ++i) {  // the second group is on its way at the first look: poisoned
-            bool valid = i < 23 || i >= 28;
-            expected[half + i] = half == 0 ? 0xff : !valid ? 0 : input[i < 24 ? i - 16 : i - 28];
-        }
+    }
+    for (size_t i = 48; i < 64; ++i) {
+        bool valid = i < 55 || i >= 60;
+        expected[i] = !valid ? 0 : input[i < 56 ? i - 48 : i - 60];
     }
     Array<unsigned char> from(input), to(64);
     launch(Kernels("tensor_core.cu", {"-DELEMENT=1"}).function("groups"), {1, 1}, from.pointer(), to.pointer());
     std::vector<unsigned char> found = to.values();
     for (size_t i = 0; i < 64; ++i) {
-        require(found[i] == expected[i], "byte %zu: expected %d, found %d", i, expected[i], found[i]);
+        bool on_its_way = i >= 16 && i < 32;  // the second group at the first look
+        require(on_its_way || found[i] == expected[i], "byte %zu: expected %d, found %d", i, expected[i], found[i]);
     }
 }
 

@@ -24,6 +24,9 @@ Fiber& fiber_of_block(unsigned number);
 bool has_failed();
 void forget_failure();
 
+// A fault in a kernel ends the launch that this thread makes. (faults.cpp)
+void watch_for_faults();
+
 // The calling thread ends: those that only wait for it go on. (warp.cpp)
 void leave_warp(Fiber& fiber);
 void start_warps(unsigned threads);

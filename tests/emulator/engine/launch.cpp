@@ -103,6 +103,7 @@ bool launch(const Library& library, const Entry& which, dim3 grid, dim3 size, si
     DynamicMemory dynamic(dynamic_bytes);
     block = {{0, 0, 0}, size, grid, dynamic.begin(), dynamic_bytes, library.shared_begin, library.shared_end};
     forget_failure();
+    watch_for_faults();
     size_t blocks = static_cast<size_t>(grid.x) * grid.y * grid.z;
     for (size_t step = 0; step < blocks; ++step) {
         size_t at = reverse_order() ? blocks - 1 - step : step;

@@ -73,6 +73,21 @@ extern "C" __global__ void write_beyond_dynamic(float* output, int) {
     output[thread] = values[thread + (mistake ? 1 : 0)];
 }
 
+// The mistake: far away.
+extern "C" __global__ void wild_write(float* output, int) {
+    output[threadIdx.x + (mistake ? 1ull << 40 : 0)] = static_cast<float>(threadIdx.x);
+}
+
+// The mistake: a stack without end. (volatile, so that the compiler keeps it.)
+__device__ int deep(volatile int level) { return level == 0 ? 0 : deep(level + (mistake ? 1 : -1)) + 1; }
+
+extern "C" __global__ void endless_recursion(float* output, int) { output[threadIdx.x] = static_cast<float>(threadIdx.x + deep(5) - 5); }
+
+extern "C" __global__ void division_by_zero(float* output, int) {
+    volatile int divisor = mistake ? 0 : 1;
+    output[threadIdx.x] = static_cast<float>(threadIdx.x / divisor);
+}
+
 extern "C" __global__ void read_beyond_static(float* output, int) {
     __shared__ float values[128];
     int thread = threadIdx.x;
