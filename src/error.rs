@@ -28,7 +28,11 @@ pub struct Interrupted {
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "interrupted by signal {}; the state is saved, go on with --resume", self.signal)
+        write!(
+            formatter,
+            "interrupted by signal {}; the state is saved, the same command goes on with it (train and pretrain: with --resume)",
+            self.signal
+        )
     }
 }
 

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod config_file;
 mod demo;
+mod evaluate;
 mod folders;
 mod forward;
 mod generate;
@@ -119,6 +120,12 @@ pub enum Command {
     /// The folder gets the MVTec AD layout and manifest.jsonl with one line a pair. Finished pairs are kept: the same command again goes on, a
     /// larger --count adds, another type shares the folder. An image depends on the seed, object, type and its number alone.
     Generate(generate::Arguments),
+    /// Measure what generated pairs are worth: train inspection networks on them and on baselines, and test on the data set's own pictures
+    ///
+    /// For each object a localisation U-Net (DRAEM's) is trained on normal pictures and defects of one source, and tested on the real test pictures:
+    /// image and pixel AUROC, AP, F1-max and PRO, per object, per type and averaged. A finished training is not done again, an interrupted one goes on
+    /// when the command is given again.
+    Evaluate(evaluate::Arguments),
     /// Train a small base model from nothing on procedural industrial pictures, as the embedded one was
     ///
     /// First the autoencoder, then text encoder and UNet together on its latents. The folder gets checkpoints, logs, previews and in the end model/ in
@@ -139,6 +146,7 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::Check(arguments) => check::run(arguments, globals),
         Command::Train(arguments) => train::run(arguments, globals),
         Command::Generate(arguments) => generate::run(arguments, globals),
+        Command::Evaluate(arguments) => evaluate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
         Command::Forward(arguments) => forward::run(arguments, globals),
         Command::Info(arguments) => info::run(arguments, globals),

@@ -4,9 +4,15 @@ pub mod accuracy;
 mod alignment;
 pub mod auroc;
 pub mod average_precision;
+pub mod classification;
+pub mod experiment;
 pub mod f1_max;
+pub mod localization;
 pub mod ranking;
 pub mod region_overlap;
+pub mod scores;
+pub mod sources;
+pub mod test_set;
 #[cfg(test)]
 mod tests;
 

@@ -36,6 +36,15 @@ pub enum Schedule {
         /// Steps of the fall.
         decay: u64,
     },
+    /// `rate`, multiplied by `factor` at each of two steps: PyTorch's `MultiStepLR`.
+    TwoFalls {
+        /// The learning rate of the first step.
+        rate: f64,
+        /// What it is multiplied by.
+        factor: f64,
+        /// The first steps with the lower rates.
+        at: [u64; 2],
+    },
 }
 
 impl Schedule {
@@ -43,6 +52,7 @@ impl Schedule {
     pub fn rate(&self, step: u64) -> f64 {
         match *self {
             Self::Constant { rate } => rate,
+            Self::TwoFalls { rate, factor, at } => at.into_iter().filter(|&fall| step >= fall).fold(rate, |rate, _| rate * factor),
             Self::WarmUpCosine { rate, warm_up, .. } | Self::HoldThenDecay { rate, warm_up, .. } if step < warm_up => {
                 rate * (step + 1) as f64 / warm_up as f64
             }
@@ -59,6 +69,7 @@ impl Schedule {
     pub fn check(&self) -> Result<()> {
         let rates = match *self {
             Self::Constant { rate } | Self::HoldThenDecay { rate, .. } => [rate, rate],
+            Self::TwoFalls { rate, factor, .. } => [rate, factor],
             Self::WarmUpCosine { rate, last, .. } => [rate, last],
         };
         for rate in rates {
@@ -97,6 +108,12 @@ mod tests {
         assert_eq!(schedule(100).rate(95), 0.5);
         assert_eq!([100, 200].map(|step| schedule(100).rate(step)), [0.0, 0.0]);
         assert!((0..90).all(|step| schedule(100).rate(step) == schedule(500).rate(step)));
+    }
+
+    #[test]
+    fn two_falls_multiply() {
+        let schedule = Schedule::TwoFalls { rate: 1.0, factor: 0.5, at: [8, 9] };
+        assert_eq!([0, 7, 8, 9, 100].map(|step| schedule.rate(step)), [1.0, 1.0, 0.5, 0.25, 0.25]);
     }
 
     #[test]

@@ -1,0 +1,186 @@
+//! `anodiff evaluate`: does inspection get better with the generated pairs?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::folders::outside_of_data;
+use super::{Globals, output};
+use crate::data::dataset::{Dataset, SplitRule};
+use crate::error::{Context, Result};
+use crate::evaluation::experiment::{self, Plan, table};
+use crate::evaluation::localization::Settings;
+use crate::evaluation::sources::Source;
+use crate::evaluation::{classification, scores::METRICS};
+use crate::training::progress::note;
+use crate::training::run_folder::RunFolder;
+use crate::{files, invalid_input};
+
+/// Pictures of an epoch, as in the released program.
+const EPOCH: u64 = 500;
+/// Epochs of the classifier.
+const CLASSIFIER_EPOCHS: u64 = 30;
+
+/// `anodiff evaluate`: what to train, on what, and for how long.
+#[derive(Clone, Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(after_help = "The defaults are the paper's and meant for full-size data: hours per object without a GPU. For the demo's data on a CPU:\n\
+    anodiff evaluate --generated anodiff-demo/generated --data anodiff-demo/data --out evaluation --compare \\\n    \
+    --resolution 128 --width 8 --steps 300 --learning-rate 0.001\n\n\
+    Sources: generated (the pairs of --generated), real (the real training pairs, augmented), crop-paste (real defects pasted onto normal pictures),\n\
+    cut-paste (patches and scars of the normal picture itself), draem (foreign texture under Perlin noise).")]
+pub struct Arguments {
+    /// Folder of generated pairs: <DIR>/<object>/{test/<type>,ground_truth/<type>}
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generated: Option<PathBuf>,
+    /// Data set in MVTec AD layout: normal pictures to train on, and what to test on
+    #[arg(long, value_name = "ROOT")]
+    data: PathBuf,
+    /// Folder for results.csv, results.json and one folder a training; the same command again goes on
+    #[arg(long, value_name = "OUT")]
+    #[serde(skip)]
+    out: PathBuf,
+    /// Objects, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects: Option<Vec<String>>,
+    /// Where training defects come from, separated by commas: generated, real, crop-paste, cut-paste, draem [default: generated]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with = "compare")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Vec<String>>,
+    /// Train the same network on every source, without --generated on every baseline, and print one table
+    #[arg(long)]
+    compare: bool,
+    /// Trainings of each kind, with seeds --seed, --seed + 1, …
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+    /// Which real pairs are for testing: default (all but the first third) or official (as the released program: one pair is also trained on)
+    #[arg(long, value_name = "PRESET", default_value = "default", value_parser = ["default", "official"])]
+    preset: String,
+    /// Side of the pictures in pixels, a multiple of 32
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    resolution: usize,
+    /// Channels of the U-Net's first stage; time grows with the square
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    width: usize,
+    /// Epochs of 500 pictures
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    epochs: u64,
+    /// Optimisation steps, in place of --epochs
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+    /// Pictures of a step
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    batch_size: usize,
+    /// Adam's learning rate; it falls to a fifth after 80 % of the steps and again after 90 %
+    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true)]
+    learning_rate: f64,
+    /// The most generated pairs of a type
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pairs_per_type: usize,
+    /// Also train a ResNet-34 to tell the types apart, where the source has types
+    #[arg(long)]
+    classify: bool,
+    /// Channels of the classifier's first stage
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    classifier_width: usize,
+    /// Optimisation steps of the classifier [default: 30 epochs of 500 pictures]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classifier_steps: Option<u64>,
+    /// Keep the trained U-Nets as localizer.safetensors
+    #[arg(long)]
+    keep_models: bool,
+}
+
+/// What config.toml holds.
+#[derive(Serialize)]
+struct Resolved<'a> {
+    seed: u64,
+    evaluate: &'a Arguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let plan = arguments.plan(globals.seed)?;
+    outside_of_data(&arguments.out, &arguments.data)?;
+    let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;
+    dataset.objects.retain(|object| !object.types.is_empty());
+    let generated = match &arguments.generated {
+        Some(folder) => {
+            outside_of_data(&arguments.out, folder)?;
+            Some(Dataset::scan(folder).context("--generated")?)
+        }
+        None => None,
+    };
+    plan.check(generated.as_ref())?;
+    let resolved = Resolved { seed: globals.seed, evaluate: arguments };
+    let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &resolved)?;
+    let outcomes = experiment::run(&dataset, generated.as_ref(), &plan, folder.path())?;
+    let rows = table::rows(&outcomes);
+    let mut result = table::json(&rows);
+    result["seeds"] = json!(plan.seeds);
+    result["settings"] = json!({"localizer": plan.localizer, "classifier": plan.classifier, "split": arguments.preset});
+    files::write_bytes_atomic(&folder.path().join("results.csv"), table::csv(&rows).as_bytes())?;
+    files::write_bytes_atomic(&folder.path().join("results.json"), &serde_json::to_vec_pretty(&result)?)?;
+    note(&format!("results.csv and results.json are in {}", arguments.out.display()));
+    if globals.json {
+        return output::json(&result);
+    }
+    output::line(table::text(&rows, plan.sources.len() == 1))?;
+    let protocols: Vec<String> = METRICS.iter().map(|metric| format!("{} = {}", metric.name, metric.protocol)).collect();
+    output::line(format!("\nper cent; definitions: {}", protocols.join(", ")))
+}
+
+impl Arguments {
+    fn plan(&self, seed: u64) -> Result<Plan> {
+        if self.seeds == 0 || self.seeds > 1000 {
+            invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
+        }
+        if self.batch_size == 0 {
+            invalid_input!("--batch-size 0: expected at least 1");
+        }
+        let Some(last) = seed.checked_add(self.seeds) else { invalid_input!("--seed {seed} with --seeds {}: expected seeds below 2^64", self.seeds) };
+        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(self.batch_size as u64);
+        let classifier = classification::Settings {
+            width: self.classifier_width,
+            steps: self.classifier_steps.unwrap_or_else(|| steps(CLASSIFIER_EPOCHS)),
+            batch: self.batch_size,
+            learning_rate: self.learning_rate,
+        };
+        Ok(Plan {
+            sources: self.sources()?,
+            seeds: (seed..last).collect(),
+            localizer: Settings {
+                width: self.width,
+                resolution: self.resolution,
+                steps: self.steps.unwrap_or_else(|| steps(self.epochs)),
+                batch: self.batch_size,
+                learning_rate: self.learning_rate,
+            },
+            classifier: self.classify.then_some(classifier),
+            split: if self.preset == "official" { SplitRule::Official } else { SplitRule::Default },
+            pairs_per_type: self.pairs_per_type,
+            keep_models: self.keep_models,
+        })
+    }
+
+    /// Each once.
+    fn sources(&self) -> Result<Vec<Source>> {
+        if self.compare {
+            return Ok(Source::ALL.into_iter().filter(|source| *source != Source::Generated || self.generated.is_some()).collect());
+        }
+        let mut sources = Vec::new();
+        for name in self.sources.as_deref().unwrap_or(&["generated".to_owned()]) {
+            let source = Source::parse(name)?;
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        Ok(sources)
+    }
+}
