@@ -1,0 +1,104 @@
+//! `anodiff evaluate` as a user runs it: baselines and pairs on a small data set, killed and gone on with, and what is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anodiff::testing::miniature;
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::data_set(&folder.path().join("data"), 6);
+        // Stands for generated pairs: what the command reads is the layout.
+        miniature::data_set(&folder.path().join("pairs"), 4);
+        fs::remove_dir_all(folder.path().join("pairs/plate/train")).unwrap();
+        let good = folder.path().join("data/plate/test/good");
+        fs::create_dir_all(&good).unwrap();
+        fs::copy(folder.path().join("data/plate/train/good/000.png"), good.join("000.png")).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn evaluate(&self, out: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        let fixed = ["--data", "data", "--out", out, "--resolution", "32", "--width", "2", "--steps", "12", "--batch-size", "4", "--threads", "2"];
+        command.current_dir(self.folder.path()).arg("evaluate").args(fixed).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+#[track_caller]
+fn succeed(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[track_caller]
+fn refused(mut command: Command, part: &str) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
+    assert!(text.contains(part) && !text.contains("panicked"), "{command:?}: expected {part:?} in {text}");
+}
+
+fn results(folder: &Path) -> (String, serde_json::Value) {
+    let json = fs::read(folder.join("results.json")).unwrap();
+    (fs::read_to_string(folder.join("results.csv")).unwrap(), serde_json::from_slice(&json).unwrap())
+}
+
+#[test]
+fn one_table_of_all_sources_whatever_happens_on_the_way() {
+    let world = World::new();
+    let arguments = ["--generated", "pairs", "--compare", "--seeds", "2"];
+    let output = succeed(world.evaluate("whole", &arguments));
+    let table = String::from_utf8(output.stdout).unwrap();
+    for source in ["generated", "real", "crop-paste", "cut-paste", "draem"] {
+        assert!(table.lines().any(|line| line.starts_with(source) && line.contains('±')), "{table}");
+    }
+    let (csv, json) = results(&world.path("whole"));
+    assert_eq!(csv.lines().count(), 1 + 5 * 3, "each source's object and its two types: {csv}");
+    assert_eq!(json["rows"][0]["metrics"]["pixel_auroc"]["values"].as_array().unwrap().len(), 2);
+
+    for (number, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {
+        let mut child = world.evaluate("parts", &arguments).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(150 + 150 * number as u64));
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        child.wait().unwrap();
+    }
+    succeed(world.evaluate("parts", &arguments));
+    assert_eq!(results(&world.path("parts")), (csv.clone(), json));
+    // Nothing left to train: at once, and the same.
+    let output = succeed(world.evaluate("whole", &[&arguments[..], &["--threads", "1", "--json"]].concat()));
+    assert_eq!(results(&world.path("whole")).0, csv);
+    assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["protocols"]["image_auroc"].is_string());
+}
+
+#[test]
+fn classes_are_told_apart_and_wrong_input_is_refused() {
+    let world = World::new();
+    let classify = ["--sources", "real", "--classify", "--classifier-width", "2", "--classifier-steps", "4"];
+    let output = succeed(world.evaluate("out", &classify));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("class ACC"));
+    refused(world.evaluate("out", &["--sources", "real"]), "classifier");
+    refused(world.evaluate("new", &[]), "--generated");
+    refused(world.evaluate("new", &["--sources", "dtd"]), "crop-paste");
+    refused(world.evaluate("new", &["--generated", "nowhere"]), "nowhere");
+    refused(world.evaluate("data/new", &["--sources", "real"]), "inside");
+    refused(world.evaluate("new", &["--sources", "real", "--objects", "plait"]), "plate");
+    refused(world.evaluate("new", &["--sources", "real", "--resolution", "40"]), "multiple of 32");
+    refused(world.evaluate("new", &["--sources", "real", "--seeds", "0"]), "--seeds 0");
+    refused(world.evaluate("new", &["--sources", "real", "--batch-size", "0"]), "--batch-size 0");
+    refused(world.evaluate("new", &["--sources", "real", "--learning-rate", "-1"]), "--learning-rate");
+    refused(world.evaluate("data", &["--sources", "real"]), "inside");
+}
