@@ -35,7 +35,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Fresh embeddings for `kinds`: every row of e_a the embedding of the preset's word, E random.
+    /// Fresh embeddings for `kinds`: every row of e_a the embedding of the preset's initial word, E random.
     pub fn create(base: &BaseModel, preset: Preset, templates: Templates, kinds: Vec<Kind>, resolution: usize, seed: u64) -> Result<Self> {
         let width = base.text_encoder.token_embedding().weight().value().dim(1);
         let scale = embedding_scale(&base.text_encoder)?;
@@ -43,7 +43,6 @@ impl Learned {
             EncoderKind::ResnetFpn => sizes::resnet_fpn(width, resolution, preset.spatial_tokens, scale),
             EncoderKind::Psp => sizes::psp(width, preset.spatial_tokens),
         };
-        let word = word_rows(&base.text_encoder, &base.tokenizer, &preset.initial_word, preset.anomaly_tokens)?;
         let metadata = Metadata {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -58,8 +57,10 @@ impl Learned {
             kinds,
         };
         let learned = Self::build(metadata, &RandomInit { seed })?;
-        for anomaly in &learned.anomalies {
-            anomaly.set(word.clone())?;
+        let preset = &learned.metadata.preset;
+        for (anomaly, kind) in learned.anomalies.iter().zip(&learned.metadata.kinds) {
+            let word = preset.initial_word.text(&kind.defect);
+            anomaly.set(word_rows(&base.text_encoder, &base.tokenizer, &word, preset.anomaly_tokens)?)?;
         }
         Ok(learned)
     }

@@ -43,10 +43,12 @@ fn a_file_gives_back_what_was_saved() {
 fn embeddings_start_from_the_word() {
     let folder = tempfile::tempdir().unwrap();
     let base = base(folder.path(), 1);
-    let learned = create(&base, PresetName::Default);
-    let word = word_rows(&base.text_encoder, &base.tokenizer, "anomaly", 4).unwrap();
-    for kind in 0..2 {
-        assert_eq!(learned.anomaly(kind).value().to_f32_vec().unwrap(), word.to_f32_vec().unwrap());
+    for (preset, words) in [(PresetName::Default, ["dot", "line.long"]), (PresetName::Official, ["anomaly", "anomaly"])] {
+        let learned = create(&base, preset);
+        for (kind, word) in words.into_iter().enumerate() {
+            let rows = word_rows(&base.text_encoder, &base.tokenizer, word, 4).unwrap();
+            assert_eq!(learned.anomaly(kind).value().to_f32_vec().unwrap(), rows.to_f32_vec().unwrap());
+        }
     }
 }
 

@@ -47,6 +47,27 @@ pub enum ConditioningMode {
     Direct,
 }
 
+/// The word that every row of an anomaly embedding starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialWord {
+    /// The name of the defect type ("broken_large" as two words), whose meaning the base model often knows; "anomaly" where a name has no letters.
+    TypeName,
+    /// One word for all types.
+    Word(String),
+}
+
+impl InitialWord {
+    /// The text whose embedding the rows of the type called `name` start from.
+    pub fn text(&self, name: &str) -> String {
+        match self {
+            Self::Word(word) => word.clone(),
+            Self::TypeName if !name.chars().any(char::is_alphabetic) => "anomaly".into(),
+            Self::TypeName => name.replace(['_', '-'], " "),
+        }
+    }
+}
+
 /// Which spatial encoder E, in sizes that fit the base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,8 +201,8 @@ pub struct Preset {
     pub mask_tokens: usize,
     /// How embeddings become context.
     pub conditioning: ConditioningMode,
-    /// The word that embeddings start from.
-    pub initial_word: String,
+    /// What embeddings start from.
+    pub initial_word: InitialWord,
     /// Prompt templates.
     pub templates: TemplateSet,
     /// The spatial encoder.

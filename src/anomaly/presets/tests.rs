@@ -31,3 +31,10 @@ fn numbers_that_cannot_work_are_refused() {
     assert!(preset.check().unwrap_err().to_string().contains("--learning-rate"));
     assert!(PresetName::parse("papr").unwrap_err().to_string().contains("default, paper or official"));
 }
+
+#[test]
+fn a_types_name_becomes_words() {
+    let text = |name| InitialWord::TypeName.text(name);
+    assert_eq!([text("broken_large"), text("glue-strip"), text("007")], ["broken large", "glue strip", "anomaly"]);
+    assert_eq!(InitialWord::Word("crack".into()).text("rust"), "crack");
+}

@@ -1,8 +1,8 @@
 //! The numbers of each preset.
 
 use super::{
-    AugmentationKind, BatchNormPolicy, ConditioningMode, EncoderKind, GenerationPreset, LatentDraw, LossMean, Optimizer, Preset, PresetName,
-    TrainingPreset,
+    AugmentationKind, BatchNormPolicy, ConditioningMode, EncoderKind, GenerationPreset, InitialWord, LatentDraw, LossMean, Optimizer, Preset,
+    PresetName, TrainingPreset,
 };
 use crate::anomaly::reweighting::{Mode, Reweighting};
 use crate::anomaly::templates::TemplateSet;
@@ -15,7 +15,7 @@ pub(super) fn default() -> Preset {
         spatial_tokens: 4,
         mask_tokens: 4,
         conditioning: ConditioningMode::Text,
-        initial_word: "anomaly".into(),
+        initial_word: InitialWord::TypeName,
         templates: TemplateSet::Inspection,
         encoder: EncoderKind::ResnetFpn,
         batch_norm: BatchNormPolicy::Measured,
@@ -41,8 +41,9 @@ pub(super) fn default() -> Preset {
         },
         generation: GenerationPreset {
             steps: 50,
-            eta: 1.0,
-            guidance: 1.0,
+            // Measured on the demo with the embedded model: docs/generation.md.
+            eta: 0.0,
+            guidance: 2.0,
             reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,
             last_blend: true,
@@ -60,10 +61,13 @@ pub(super) fn paper() -> Preset {
         anomaly_tokens: 8,
         spatial_tokens: 4,
         mask_tokens: 4,
+        initial_word: InitialWord::Word("anomaly".into()),
         batch_norm: BatchNormPolicy::Batch,
         training: TrainingPreset { optimizer, loss_mean: LossMean::Elements, ..base.training },
         generation: GenerationPreset {
             steps: 200,
+            eta: 1.0,
+            guidance: 1.0,
             reweighting: Reweighting::new(Mode::Paper),
             latent: LatentDraw::Sample,
             last_blend: false,
@@ -81,7 +85,7 @@ pub(super) fn official() -> Preset {
         spatial_tokens: 4,
         mask_tokens: 16,
         conditioning: ConditioningMode::Text,
-        initial_word: "anomaly".into(),
+        initial_word: InitialWord::Word("anomaly".into()),
         templates: TemplateSet::ImageNet,
         encoder: EncoderKind::Psp,
         batch_norm: BatchNormPolicy::Always,
