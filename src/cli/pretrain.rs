@@ -18,7 +18,7 @@ pub struct Arguments {
     /// Folder for checkpoints, previews and the finished model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// tiny: the embedded base model, an hour or two on two cores; smoke: seconds, nothing to look at
+    /// tiny: the embedded base model, about two hours on one core; smoke: seconds, nothing to look at
     #[arg(long, default_value = "tiny", value_name = "NAME")]
     recipe: String,
     /// Go on from the folder's checkpoints

@@ -236,8 +236,8 @@ impl Recipe {
             },
             text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
             denoiser: DenoiserRecipe {
-                steps: 20_000,
-                finishing_steps: 6000,
+                steps: 28_000,
+                finishing_steps: 8000,
                 batch: 16,
                 small_pictures: 8_000,
                 large_pictures: 3_000,
