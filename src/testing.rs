@@ -5,11 +5,22 @@ pub mod miniature;
 use std::collections::BTreeMap;
 
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::Result;
 use crate::nn::{Init, ParameterSource};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
 use crate::weights::Archive;
+
+/// The devices that tests run ops on: the CPU, and the first GPU where the driver is present, be it a real one or an emulated one that
+/// LD_LIBRARY_PATH names (tests/emulator). A driver that is present and cannot be used fails the test.
+pub fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::Cpu];
+    if !matches!(crate::device::cuda::devices(), Err(error) if error.to_string().contains("no NVIDIA driver found")) {
+        devices.push(Device::parse("cuda").unwrap_or_else(|error| panic!("{error:#}")));
+    }
+    devices
+}
 
 /// Standard normal test data, named by `name`.
 pub fn random(name: &str, shape: &[usize]) -> Tensor {

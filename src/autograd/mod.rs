@@ -7,8 +7,9 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::device::Device;
 use crate::error::{Result, anyhow, ensure};
-use crate::tensor::Tensor;
+use crate::tensor::{self, Tensor};
 
 /// Names a value whose gradient is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,7 +103,7 @@ impl Var {
     /// holds, is freed as soon as it has run; a second call on the same graph is an error.
     pub fn backward(&self) -> Result<Gradients> {
         ensure!(self.elements() == 1, "gradients start from one number, found shape {:?}", self.shape());
-        self.backward_from(Tensor::full(1.0, self.shape()).to_dtype(self.dtype())?)
+        self.backward_from(Tensor::full(1.0, self.shape()).to_dtype(self.dtype())?.to_device(self.device())?)
     }
 
     /// [`Var::backward`] from a given gradient of this value.
@@ -145,6 +146,9 @@ impl Var {
 /// Sum of two gradients of the same value, in place where possible.
 fn add(mut sum: Tensor, share: &Tensor) -> Result<Tensor> {
     ensure!(sum.shape() == share.shape(), "gradients of one value differ in shape: {:?} and {:?}", sum.shape(), share.shape());
+    if let Device::Cuda(cuda) = sum.device() {
+        return tensor::cuda::add(&cuda, &sum, share);
+    }
     let other = share.f32s()?;
     if let Some(elements) = sum.f32s_mut() {
         elements.iter_mut().zip(other.iter()).for_each(|(a, b)| *a += b);

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Globals, output};
+use crate::device::cuda::{self, Compiler, Properties};
 use crate::diffusion::{Prediction, Schedule};
 use crate::error::Result;
 use crate::models::base::{BaseModel, Part};
@@ -23,6 +24,7 @@ pub struct Arguments {
 struct Report {
     version: &'static str,
     device: Device,
+    cuda: Cuda,
     model: Option<Model>,
     formats: Formats,
 }
@@ -33,6 +35,17 @@ struct Device {
     processor: String,
     threads: usize,
     instructions: Vec<&'static str>,
+}
+
+/// NVIDIA's parts as they were found, or the sentence that says what is missing.
+#[derive(Serialize)]
+struct Cuda {
+    devices: Vec<Properties>,
+    /// Why no GPU can be used.
+    problem: Option<String>,
+    compiler: Option<Compiler>,
+    /// Why kernels cannot be compiled.
+    compiler_problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -86,8 +99,33 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     };
     let device =
         Device { name: globals.device()?.to_string(), processor: processor(), threads: rayon::current_num_threads(), instructions: instructions() };
-    let report = Report { version: env!("CARGO_PKG_VERSION"), device, model, formats: FORMATS };
+    let report = Report { version: env!("CARGO_PKG_VERSION"), device, cuda: cuda(), model, formats: FORMATS };
     if globals.json { output::json(&report) } else { output::line(text(&report)) }
+}
+
+fn cuda() -> Cuda {
+    let (devices, problem) = match cuda::devices() {
+        Ok(devices) => (devices, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let (compiler, compiler_problem) = match Compiler::find() {
+        Ok(compiler) => (Some(compiler.clone()), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Cuda { devices, problem, compiler, compiler_problem }
+}
+
+fn cuda_lines(found: &Cuda) -> Vec<String> {
+    let devices = found.devices.iter().map(|device| {
+        let Properties { ordinal, name, capability, processors, memory, driver: (major, minor), .. } = device;
+        let (memory, capability) = (memory >> 20, f64::from(*capability) / 10.0);
+        format!("cuda:{ordinal}     {name}, compute capability {capability:.1}, {processors} multiprocessors, {memory} MiB, driver for CUDA {major}.{minor}")
+    });
+    let compiler = found.compiler.iter().map(|Compiler { version: (major, minor), file }| format!("libnvrtc   {major}.{minor}, {file}"));
+    // Without a GPU, a missing compiler is no news.
+    let problems =
+        found.problem.iter().chain(found.compiler_problem.iter().filter(|_| found.problem.is_none())).map(|problem| format!("cuda       {problem}"));
+    devices.chain(compiler).chain(problems).collect()
 }
 
 fn describe(model: BaseModel, source: String) -> Result<Model> {
@@ -116,6 +154,7 @@ fn text(report: &Report) -> String {
     let Device { name, processor, threads, instructions } = &report.device;
     let mut lines =
         vec![format!("anodiff    {}", report.version), format!("device     {name}: {processor}, {threads} threads, {}", instructions.join(" "))];
+    lines.extend(cuda_lines(&report.cuda));
     match &report.model {
         None => lines.push("model      none embedded in this build; give one with --model DIR".to_owned()),
         Some(model) => {

@@ -70,9 +70,21 @@ pub struct Globals {
 }
 
 impl Globals {
-    /// The device to compute on.
+    /// The device to compute on: the CPU, as long as not every op of a command has its CUDA kernel.
+    ///
+    /// # Errors
+    /// When a GPU was asked for, in one sentence that says why there is none to compute on (exit code 2).
     pub fn device(&self) -> Result<Device> {
-        Device::parse(&self.device)
+        match self.device.as_str() {
+            "auto" => Ok(Device::Cpu),
+            text => match Device::parse(text)? {
+                Device::Cpu => Ok(Device::Cpu),
+                Device::Cuda(cuda) => invalid_input!(
+                    "--device {text}: {} is ready, but this version has CUDA kernels for some ops only and no command runs on them yet; use --device cpu",
+                    cuda.properties().name
+                ),
+            },
+        }
     }
 
     /// The element type of weights and activations.

@@ -8,9 +8,10 @@ use std::fmt;
 
 pub use dtype::DType;
 
-use crate::error::Result;
-use crate::invalid_input;
+use crate::error::{Error, Result, anyhow};
+use crate::{input_error, invalid_input};
 use cpu::CpuStorage;
+use cuda::{Cuda, CudaStorage};
 
 /// A device that tensors live on and ops run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,17 +19,40 @@ pub enum Device {
     /// The host's processor, all threads of the rayon pool.
     #[default]
     Cpu,
+    /// An NVIDIA GPU.
+    Cuda(Cuda),
 }
 
 impl Device {
-    /// Reads `auto | cpu | cuda[:n]`.
+    /// Reads `auto | cpu | cuda[:n]`; a GPU is opened. `auto` is the first GPU, or the CPU where there is none to be used: see [`Device::automatic`].
+    ///
+    /// # Errors
+    /// When the text is none of these or the GPU cannot be used, in one sentence (exit code 2).
     pub fn parse(text: &str) -> Result<Self> {
         match text {
-            "auto" | "cpu" => Ok(Self::Cpu),
-            cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
-                invalid_input!("--device {cuda}: this version computes on the CPU only, the CUDA engine is not part of it yet; use --device cpu")
-            }
-            other => invalid_input!("--device {other}: expected auto, cpu, cuda or cuda:N"),
+            "auto" => Ok(Self::automatic().0),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(Cuda::open(0)?)),
+            other => match other.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
+                Some(ordinal) => Ok(Self::Cuda(Cuda::open(ordinal)?)),
+                None => invalid_input!("--device {other}: expected auto, cpu, cuda or cuda:N"),
+            },
+        }
+    }
+
+    /// The first GPU, or the CPU and the reason why no GPU is used.
+    pub fn automatic() -> (Self, Option<Error>) {
+        match Cuda::open(0) {
+            Ok(cuda) => (Self::Cuda(cuda), None),
+            Err(reason) => (Self::Cpu, Some(reason)),
+        }
+    }
+
+    /// What an op answers on a GPU that it has no kernel for.
+    pub(crate) fn no_kernel(self, op: &str) -> Error {
+        match self {
+            Self::Cpu => anyhow!("{op} is not computed on the CPU"),
+            Self::Cuda(cuda) => input_error!("{op} has no CUDA kernel in this version, {cuda} cannot compute it; use --device cpu"),
         }
     }
 }
@@ -37,6 +61,7 @@ impl fmt::Display for Device {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => formatter.write_str("cpu"),
+            Self::Cuda(cuda) => cuda.fmt(formatter),
         }
     }
 }
@@ -46,6 +71,8 @@ impl fmt::Display for Device {
 pub enum Storage {
     /// In the host's memory.
     Cpu(CpuStorage),
+    /// In a GPU's memory.
+    Cuda(CudaStorage),
 }
 
 impl Storage {
@@ -53,6 +80,7 @@ impl Storage {
     pub fn device(&self) -> Device {
         match self {
             Self::Cpu(_) => Device::Cpu,
+            Self::Cuda(storage) => Device::Cuda(storage.cuda()),
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Tensors are immutable and cheap to clone. Gradients are the business of [`crate::autograd`].
 
-mod rounding;
+pub(crate) mod cuda;
 pub mod random;
+mod rounding;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,10 +15,11 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 pub use crate::device::DType;
+pub use cuda::scratch;
 
 use crate::device::cpu::{Buffer, CpuStorage, Element};
 use crate::device::{Device, Storage};
-use crate::error::{Result, ensure};
+use crate::error::{Result, bail, ensure};
 
 /// Contiguous elements with a shape.
 #[derive(Clone)]
@@ -113,6 +115,7 @@ impl Tensor {
             Storage::Cpu(CpuStorage::F16(_)) => DType::F16,
             Storage::Cpu(CpuStorage::BF16(_)) => DType::BF16,
             Storage::Cpu(CpuStorage::I32(_)) => DType::I32,
+            Storage::Cuda(storage) => storage.dtype(),
         }
     }
 
@@ -131,35 +134,49 @@ impl Tensor {
     /// # Errors
     /// When the elements are integers or not in host memory.
     pub fn f32s(&self) -> Result<Cow<'_, [f32]>> {
-        let Storage::Cpu(storage) = self.storage.as_ref();
-        Ok(match storage {
+        Ok(match self.host()? {
             CpuStorage::F32(buffer) => Cow::Borrowed(&buffer[..]),
             CpuStorage::F16(buffer) => Cow::Owned(buffer.to_f32_vec()),
             CpuStorage::BF16(buffer) => Cow::Owned(buffer.to_f32_vec()),
-            CpuStorage::I32(_) => crate::error::bail!("expected floating-point elements, found i32 of shape {:?}", self.shape),
+            CpuStorage::I32(_) => bail!("expected floating-point elements, found i32 of shape {:?}", self.shape),
         })
     }
 
     /// The elements of an i32 tensor in host memory.
     ///
     /// # Errors
-    /// When the elements are of another type.
+    /// When the elements are of another type or not in host memory.
     pub fn i32s(&self) -> Result<&[i32]> {
-        match self.storage.as_ref() {
-            Storage::Cpu(CpuStorage::I32(buffer)) => Ok(buffer),
-            Storage::Cpu(_) => crate::error::bail!("expected i32 elements, found {} of shape {:?}", self.dtype(), self.shape),
+        match self.host()? {
+            CpuStorage::I32(buffer) => Ok(buffer),
+            _ => bail!("expected i32 elements, found {} of shape {:?}", self.dtype(), self.shape),
         }
     }
 
-    /// A copy of the elements as f32.
+    fn host(&self) -> Result<&CpuStorage> {
+        match self.storage.as_ref() {
+            Storage::Cpu(storage) => Ok(storage),
+            Storage::Cuda(storage) => bail!("expected a tensor in host memory, found shape {:?} on {}", self.shape, storage.cuda()),
+        }
+    }
+
+    /// The same elements on a device: this tensor if they are there, a copy otherwise. A copy to the host waits for the GPU.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2), or when a kernel before failed.
+    pub fn to_device(&self, device: Device) -> Result<Self> {
+        cuda::to_device(self, device)
+    }
+
+    /// A copy of the elements as f32, wherever they are.
     pub fn to_f32_vec(&self) -> Result<Vec<f32>> {
-        Ok(self.f32s()?.into_owned())
+        Ok(self.to_device(Device::Cpu)?.f32s()?.into_owned())
     }
 
     /// The only element of a one-element tensor.
     pub fn item(&self) -> Result<f32> {
         ensure!(self.elements() == 1, "expected one element, found shape {:?}", self.shape);
-        Ok(self.f32s()?[0])
+        Ok(self.to_device(Device::Cpu)?.f32s()?[0])
     }
 
     /// The same elements under another shape.
@@ -174,19 +191,22 @@ impl Tensor {
         if dtype == self.dtype() {
             return Ok(self.clone());
         }
+        if let Storage::Cuda(storage) = self.storage.as_ref() {
+            return cuda::to_dtype(&storage.cuda(), self, dtype);
+        }
         let mut buffer = Buffer::scratch(self.elements());
         buffer.copy_from_slice(&self.f32s()?);
         Self::from_f32_as(buffer, &self.shape, dtype)
     }
 
-    /// The elements' bytes in host memory, little endian as in safetensors.
-    pub fn bytes(&self) -> &[u8] {
-        let Storage::Cpu(storage) = self.storage.as_ref();
-        match storage {
-            CpuStorage::F32(buffer) => bytemuck::cast_slice(buffer),
-            CpuStorage::F16(buffer) => bytemuck::cast_slice(buffer),
-            CpuStorage::BF16(buffer) => bytemuck::cast_slice(buffer),
-            CpuStorage::I32(buffer) => bytemuck::cast_slice(buffer),
+    /// The elements' bytes, little endian as in safetensors: borrowed where they are in host memory, fetched otherwise.
+    ///
+    /// # Errors
+    /// When the elements are on a GPU and a kernel before failed.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        match self.storage.as_ref() {
+            Storage::Cpu(storage) => Ok(Cow::Borrowed(storage.bytes())),
+            Storage::Cuda(storage) => Ok(Cow::Owned(storage.download()?.bytes().to_vec())),
         }
     }
 
@@ -194,7 +214,7 @@ impl Tensor {
     pub fn f32s_mut(&mut self) -> Option<&mut [f32]> {
         match Arc::get_mut(&mut self.storage)? {
             Storage::Cpu(CpuStorage::F32(buffer)) => Some(buffer),
-            Storage::Cpu(_) => None,
+            Storage::Cpu(_) | Storage::Cuda(_) => None,
         }
     }
 
@@ -203,8 +223,11 @@ impl Tensor {
         let mut seen = order.to_vec();
         seen.sort_unstable();
         ensure!(seen.iter().copied().eq(0..self.rank()), "cannot reorder the {} axes of shape {:?} by {order:?}", self.rank(), self.shape);
-        let Storage::Cpu(storage) = self.storage.as_ref();
-        let storage = match storage {
+        let device = self.device();
+        if device != Device::Cpu {
+            return self.to_device(Device::Cpu)?.permute(order)?.to_device(device);
+        }
+        let storage = match self.host()? {
             CpuStorage::F32(buffer) => CpuStorage::F32(permuted::<f32>(buffer, &self.shape, order)),
             CpuStorage::F16(buffer) => CpuStorage::F16(permuted::<f16>(buffer, &self.shape, order)),
             CpuStorage::BF16(buffer) => CpuStorage::BF16(permuted::<bf16>(buffer, &self.shape, order)),

@@ -2,18 +2,19 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::weights::stored::StoredType;
 
 /// The digest of tensors in memory: that of the file that [`save`](crate::weights::save) writes of them.
-pub fn digest(tensors: &[(String, Tensor)]) -> [u8; 32] {
+pub fn digest(tensors: &[(String, Tensor)]) -> Result<[u8; 32]> {
     let mut order: Vec<&(String, Tensor)> = tensors.iter().collect();
     order.sort_by_key(|(name, _)| name);
     let parts: Vec<[u8; 32]> = order
         .iter()
-        .map(|(name, tensor)| begin(name, StoredType::of(tensor.dtype()), tensor.shape()).chain_update(tensor.bytes()).finalize().into())
-        .collect();
-    of_all(&parts)
+        .map(|(name, tensor)| Ok(begin(name, StoredType::of(tensor.dtype()), tensor.shape()).chain_update(tensor.bytes()?).finalize().into()))
+        .collect::<Result<_>>()?;
+    Ok(of_all(&parts))
 }
 
 /// Begins a tensor's digest; its bytes follow.

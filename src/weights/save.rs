@@ -28,7 +28,7 @@ pub fn write(writer: &mut impl Write, tensors: &[(String, Tensor)], metadata: &B
     writer.write_all(&(header.len() as u64).to_le_bytes())?;
     writer.write_all(&header)?;
     for (_, tensor) in order {
-        writer.write_all(tensor.bytes())?;
+        writer.write_all(&tensor.bytes()?)?;
     }
     Ok(())
 }
@@ -41,7 +41,7 @@ fn header(order: &[&(String, Tensor)], metadata: &BTreeMap<String, String>) -> R
     let mut position = 0;
     for (name, tensor) in order {
         ensure!(tensor.elements() > 0, "tensor {name} of shape {:?} has no elements and cannot be saved", tensor.shape());
-        let end = position + tensor.bytes().len();
+        let end = position + tensor.elements() * tensor.dtype().bytes();
         let entry = json!({
             "dtype": StoredType::of(tensor.dtype()).to_string(),
             "shape": tensor.shape(),

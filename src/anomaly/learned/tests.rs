@@ -31,7 +31,7 @@ fn a_file_gives_back_what_was_saved() {
         let loaded = Learned::load(&path, &base).unwrap();
         assert_eq!(loaded.metadata, learned.metadata);
         let bytes = |learned: &Learned| -> Vec<(String, Vec<u8>)> {
-            learned.tensors().unwrap().into_iter().map(|(name, tensor)| (name, tensor.bytes().to_vec())).collect()
+            learned.tensors().unwrap().into_iter().map(|(name, tensor)| (name, tensor.bytes().unwrap().into_owned())).collect()
         };
         assert_eq!(bytes(&loaded), bytes(&learned));
         assert!(bytes(&loaded).iter().any(|(name, _)| name == "anomaly.plate+line.long"));

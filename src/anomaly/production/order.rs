@@ -57,7 +57,7 @@ impl Order<'_> {
         };
         for (name, tensor) in self.learned.tensors()? {
             part(name.as_bytes());
-            part(tensor.bytes());
+            part(&tensor.bytes()?);
         }
         let settings = serde_json::to_string(&(&self.learned.metadata, &self.settings)).context("the settings as JSON")?;
         part(settings.as_bytes());

@@ -24,6 +24,18 @@ pub enum CpuStorage {
     I32(Buffer<i32>),
 }
 
+impl CpuStorage {
+    /// The elements' bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(buffer) => bytemuck::cast_slice(buffer),
+            Self::F16(buffer) => bytemuck::cast_slice(buffer),
+            Self::BF16(buffer) => bytemuck::cast_slice(buffer),
+            Self::I32(buffer) => bytemuck::cast_slice(buffer),
+        }
+    }
+}
+
 /// An element type that buffers can hold and the pool keeps apart.
 pub trait Element: Copy + Default + Send + Sync + 'static {
     /// This type's free buffers.

@@ -13,6 +13,15 @@ use libloading::Library;
 /// Names the compiler's library by its path.
 pub const COMPILER_VARIABLE: &str = "ANODIFF_LIBNVRTC";
 
+/// Makes the driver's library available; the error is one sentence.
+pub(super) fn driver() -> Result<(), String> {
+    // SAFETY: opens the library by its names, nothing more.
+    if unsafe { cudarc::driver::sys::is_culib_present() } {
+        return Ok(());
+    }
+    Err("no NVIDIA driver found (libcuda.so.1 is not on this machine); install the driver from nvidia.com/drivers or use --device cpu".to_owned())
+}
+
 /// Makes the compiler's library available and says where it was found; the error is one sentence.
 pub(super) fn compiler() -> Result<String, String> {
     static FOUND: OnceLock<Result<String, String>> = OnceLock::new();

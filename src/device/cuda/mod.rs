@@ -1,11 +1,15 @@
-//! NVIDIA GPUs: the run-time compiler, opened when first needed, so that one program serves machines with and without it.
+//! NVIDIA GPUs: the driver and the run-time compiler, both opened when first needed, so that one program serves machines with and without them.
 //! Nothing outside this folder calls NVIDIA's libraries, and nothing outside it is `unsafe` for their sake.
 #![allow(unsafe_code)] // Foreign functions; each call says why it is sound.
 
 mod architecture;
 mod cache;
 mod compile;
+mod context;
+mod failure;
+mod launch;
 mod libraries;
+mod memory;
 mod nvrtc;
 mod resources;
 mod sources;
@@ -13,7 +17,10 @@ mod sources;
 pub use architecture::Architecture;
 pub use cache::{Cache, FOLDER_VARIABLE};
 pub use compile::{Compiled, Variant, compile_all};
+pub use context::{Cuda, Properties, devices};
+pub use launch::{Launch, Resident};
 pub use libraries::COMPILER_VARIABLE;
+pub use memory::CudaStorage;
 pub use nvrtc::Compiler;
 pub use resources::Resources;
 pub use sources::{Entry, KERNELS, Kernel, Kind, Parameter, Pointee};

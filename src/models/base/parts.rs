@@ -57,7 +57,7 @@ impl Part {
     pub(super) fn digest(&self) -> Result<[u8; 32]> {
         match self.digest {
             Some(digest) => Ok(digest),
-            None => Ok(weights::digest(&self.tensors()?)),
+            None => weights::digest(&self.tensors()?),
         }
     }
 }

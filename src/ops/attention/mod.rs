@@ -62,6 +62,7 @@ pub fn attention(q: &Var, k: &Var, v: &Var, heads: usize, causal: bool) -> Resul
 pub(in crate::ops) fn apply(geometry: Geometry, q: &Var, k: &Var, v: &Var, weights: Option<&Reweighting>) -> Result<Var> {
     let inputs = [q.tensor().clone(), k.tensor().clone(), v.tensor().clone()];
     let (output, statistics) = match q.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("attention")),
         Device::Cpu => {
             let (elements, weights) = (Elements::of(&inputs)?, weights.map(WeightElements::of).transpose()?);
             let (output, statistics) = cpu::forward(&elements.view(geometry, weights.as_ref()));
@@ -72,6 +73,7 @@ pub(in crate::ops) fn apply(geometry: Geometry, q: &Var, k: &Var, v: &Var, weigh
     Ok(Var::record(output, [q, k, v], move |gradient, wanted| {
         let (elements, weights) = (Elements::of(&inputs)?, weights.as_ref().map(WeightElements::of).transpose()?);
         let shares = match gradient.device() {
+            device @ Device::Cuda(_) => return Err(device.no_kernel("attention")),
             Device::Cpu => cpu::backward(&elements.view(geometry, weights.as_ref()), &result.f32s()?, &gradient.f32s()?, &statistics, wanted),
         };
         let mut given = [None, None, None];

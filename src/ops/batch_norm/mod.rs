@@ -40,6 +40,7 @@ pub fn batch_norm(x: &Var, weight: &Var, bias: &Var, mode: BatchNormMode, epsilo
     let geometry = geometry(x, weight, bias, mode)?;
     let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
     let (output, normalising, batch) = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("batch norm")),
         Device::Cpu => {
             let elements = x.f32s()?;
             let (normalising, batch) = match mode {

@@ -1,6 +1,6 @@
 //! Functions of two elements of tensors of one shape.
 
-use super::cpu;
+use super::{cpu, cuda};
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, ensure};
@@ -39,14 +39,13 @@ pub(super) fn binary(op: Binary, a: &Var, b: &Var) -> Result<Var> {
     }))
 }
 
-fn forward(op: Binary, a: &Tensor, b: &Tensor, dtype: DType) -> Result<Tensor> {
+pub(super) fn forward(op: Binary, a: &Tensor, b: &Tensor, dtype: DType) -> Result<Tensor> {
     match a.device() {
         Device::Cpu => Tensor::from_f32_as(cpu::binary(op, &a.f32s()?, &b.f32s()?), a.shape(), dtype),
+        Device::Cuda(device) => cuda::binary(&device, op, a, b, dtype),
     }
 }
 
 fn negative(x: &Tensor) -> Result<Tensor> {
-    match x.device() {
-        Device::Cpu => Tensor::from_f32_as(cpu::unary(super::Unary::Affine { factor: -1.0, offset: 0.0 }, &x.f32s()?), x.shape(), x.dtype()),
-    }
+    super::unary::forward(super::Unary::Affine { factor: -1.0, offset: 0.0 }, x)
 }

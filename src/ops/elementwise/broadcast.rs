@@ -1,6 +1,6 @@
 //! Functions of two elements where one operand repeats.
 
-use super::cpu;
+use super::{cpu, cuda};
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, bail, ensure};
@@ -15,6 +15,19 @@ pub struct Geometry {
     pub repeat: usize,
     /// Elements of a row.
     pub inner: usize,
+}
+
+/// A function of an element and one that repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// x + y.
+    Add,
+    /// x · y.
+    Mul,
+    /// x where positive, y · x elsewhere.
+    Prelu,
+    /// The slope of `Prelu` with respect to x: 1 where x is positive, y elsewhere.
+    PreluSlope,
 }
 
 impl Geometry {
@@ -42,7 +55,7 @@ impl Geometry {
 /// x + y with y repeated.
 pub(super) fn add(x: &Var, y: &Var) -> Result<Var> {
     let geometry = Geometry::new("broadcast_add", x.shape(), y.shape())?;
-    let output = forward(geometry, |x, y| x + y, x, y, x.dtype())?;
+    let output = forward(geometry, Repeated::Add, x, y, x.dtype())?;
     let (shape, dtype) = (y.shape().to_vec(), y.dtype());
     Ok(Var::record(output, [x, y], move |gradient, wanted| {
         let small = wanted[1].then(|| sum_repeats(geometry, gradient, None, &shape, dtype)).transpose()?;
@@ -53,10 +66,10 @@ pub(super) fn add(x: &Var, y: &Var) -> Result<Var> {
 /// x · y with y repeated.
 pub(super) fn mul(x: &Var, y: &Var) -> Result<Var> {
     let geometry = Geometry::new("broadcast_mul", x.shape(), y.shape())?;
-    let output = forward(geometry, |x, y| x * y, x, y, x.dtype())?;
+    let output = forward(geometry, Repeated::Mul, x, y, x.dtype())?;
     let (large, small) = (x.tensor().clone(), y.tensor().clone());
     Ok(Var::record(output, [x, y], move |gradient, wanted| {
-        let to_large = wanted[0].then(|| forward(geometry, |x, y| x * y, gradient, &small, large.dtype())).transpose()?;
+        let to_large = wanted[0].then(|| forward(geometry, Repeated::Mul, gradient, &small, large.dtype())).transpose()?;
         let to_small = wanted[1].then(|| sum_repeats(geometry, gradient, Some(&large), small.shape(), small.dtype())).transpose()?;
         Ok([to_large, to_small])
     }))
@@ -67,26 +80,21 @@ pub(super) fn prelu(x: &Var, slope: &Var) -> Result<Var> {
     let width = x.shape().last().copied().unwrap_or(1);
     ensure!(slope.shape() == [width], "prelu needs one slope per channel, [{width}] for input {:?}, found {:?}", x.shape(), slope.shape());
     let geometry = Geometry { outer: 1, repeat: x.elements() / width.max(1), inner: width };
-    let output = forward(geometry, |x, slope| if x > 0.0 { x } else { slope * x }, x, slope, x.dtype())?;
+    let output = forward(geometry, Repeated::Prelu, x, slope, x.dtype())?;
     let (input, slopes) = (x.tensor().clone(), slope.tensor().clone());
     Ok(Var::record(output, [x, slope], move |gradient, wanted| {
-        let factors = forward(geometry, |x, slope| if x > 0.0 { 1.0 } else { slope }, &input, &slopes, DType::F32)?;
-        let to_input = wanted[0].then(|| same_shape_product(gradient, &factors, input.dtype())).transpose()?;
+        let factors = forward(geometry, Repeated::PreluSlope, &input, &slopes, DType::F32)?;
+        let to_input = wanted[0].then(|| super::binary::forward(super::Binary::Mul, gradient, &factors, input.dtype())).transpose()?;
         let negative = super::unary::forward(super::Unary::Clamp { low: f32::NEG_INFINITY, high: 0.0 }, &input)?;
         let to_slope = wanted[1].then(|| sum_repeats(geometry, gradient, Some(&negative), slopes.shape(), slopes.dtype())).transpose()?;
         Ok([to_input, to_slope])
     }))
 }
 
-fn same_shape_product(a: &Tensor, b: &Tensor, dtype: DType) -> Result<Tensor> {
-    match a.device() {
-        Device::Cpu => Tensor::from_f32_as(cpu::binary(super::Binary::Mul, &a.f32s()?, &b.f32s()?), a.shape(), dtype),
-    }
-}
-
-fn forward(geometry: Geometry, f: impl Fn(f32, f32) -> f32 + Sync + Send + Copy, x: &Tensor, y: &Tensor, dtype: DType) -> Result<Tensor> {
+fn forward(geometry: Geometry, op: Repeated, x: &Tensor, y: &Tensor, dtype: DType) -> Result<Tensor> {
     match x.device() {
-        Device::Cpu => Tensor::from_f32_as(cpu::broadcast(geometry, f, &x.f32s()?, &y.f32s()?), x.shape(), dtype),
+        Device::Cpu => Tensor::from_f32_as(cpu::repeated(geometry, op, &x.f32s()?, &y.f32s()?), x.shape(), dtype),
+        Device::Cuda(device) => cuda::broadcast(&device, geometry, op, x, y, dtype),
     }
 }
 
@@ -97,5 +105,6 @@ fn sum_repeats(geometry: Geometry, gradient: &Tensor, factor: Option<&Tensor>, s
             let factor = factor.map(Tensor::f32s).transpose()?;
             Tensor::from_f32_as(cpu::sum_repeats(geometry, &gradient.f32s()?, factor.as_deref()), shape, dtype)
         }
+        Device::Cuda(device) => cuda::sum_repeats(&device, geometry, gradient, factor, shape, dtype),
     }
 }

@@ -1,6 +1,6 @@
 //! The family on the CPU: one arm per function, loops that the compiler vectorises.
 
-use super::broadcast::Geometry;
+use super::broadcast::{Geometry, Repeated};
 use super::exponential::{exp, gelu, gelu_slope, sigmoid, swish_slope, tanh};
 use super::{Binary, Unary};
 use crate::device::cpu::Buffer;
@@ -88,8 +88,18 @@ fn map2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Send) -> Buff
     output
 }
 
+/// `op` of x and a y that repeats.
+pub(super) fn repeated(geometry: Geometry, op: Repeated, x: &[f32], y: &[f32]) -> Buffer<f32> {
+    match op {
+        Repeated::Add => broadcast(geometry, |x, y| x + y, x, y),
+        Repeated::Mul => broadcast(geometry, |x, y| x * y, x, y),
+        Repeated::Prelu => broadcast(geometry, |x, slope| if x > 0.0 { x } else { slope * x }, x, y),
+        Repeated::PreluSlope => broadcast(geometry, |x, slope| if x > 0.0 { 1.0 } else { slope }, x, y),
+    }
+}
+
 /// `f(x, y)` with y repeated.
-pub(super) fn broadcast(geometry: Geometry, f: impl Fn(f32, f32) -> f32 + Sync + Send, x: &[f32], y: &[f32]) -> Buffer<f32> {
+fn broadcast(geometry: Geometry, f: impl Fn(f32, f32) -> f32 + Sync + Send, x: &[f32], y: &[f32]) -> Buffer<f32> {
     let Geometry { repeat, inner, .. } = geometry;
     let mut output = Buffer::scratch(x.len());
     if inner == 1 {

@@ -3,6 +3,7 @@
 mod binary;
 mod broadcast;
 mod cpu;
+mod cuda;
 pub(crate) mod exponential;
 mod gated;
 #[cfg(test)]

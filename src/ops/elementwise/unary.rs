@@ -1,6 +1,6 @@
 //! Functions of one element. A new one is a row of [`Unary`], its value and its slope in `cpu.rs`, and a function in `mod.rs`.
 
-use super::cpu;
+use super::{cpu, cuda};
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
@@ -59,11 +59,13 @@ pub(super) fn unary(op: Unary, x: &Var) -> Result<Var> {
 pub(super) fn forward(op: Unary, x: &Tensor) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => Tensor::from_f32_as(cpu::unary(op, &x.f32s()?), x.shape(), x.dtype()),
+        Device::Cuda(device) => cuda::unary(&device, op, x),
     }
 }
 
 fn backward(op: Unary, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => Tensor::from_f32_as(cpu::unary_backward(op, &x.f32s()?, &gradient.f32s()?), x.shape(), x.dtype()),
+        Device::Cuda(device) => cuda::unary_backward(&device, op, x, gradient),
     }
 }

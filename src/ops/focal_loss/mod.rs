@@ -23,6 +23,7 @@ pub fn focal_loss(logits: &Var, mask: &Tensor) -> Result<Var> {
     let (found, other) = (logits.shape(), mask.shape());
     ensure!(fits, "focal_loss needs logits [batch, height, width, 2] and a mask [batch, height, width, 1], found {found:?} and {other:?}");
     let (loss, gradient) = match logits.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("the focal loss")),
         Device::Cpu => cpu::focal_loss(&logits.f32s()?, &mask.f32s()?, logits.wants_gradient()),
     };
     let (shape, dtype) = (logits.shape().to_vec(), logits.dtype());

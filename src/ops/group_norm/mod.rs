@@ -51,6 +51,7 @@ pub fn group_norm(x: &Var, weight: &Var, bias: &Var, groups: usize, epsilon: f32
     let geometry = Geometry::new(x.shape(), weight.shape(), bias.shape(), groups)?;
     let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
     let (output, statistics) = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("group norm")),
         Device::Cpu => {
             let elements = x.f32s()?;
             let statistics = cpu::Statistics::of(&cpu::moments(geometry, &elements), epsilon);

@@ -26,6 +26,7 @@ pub fn layer_norm(x: &Var, weight: &Var, bias: &Var, epsilon: f32) -> Result<Var
     ensure!(fits, "layer_norm: input {:?} needs weight and bias of [{channels}], found {:?} and {:?}", x.shape(), weight.shape(), bias.shape());
     let geometry = Geometry { rows: x.elements() / channels, channels };
     let (output, statistics) = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("layer norm")),
         Device::Cpu => {
             let elements = x.f32s()?;
             let statistics = cpu::statistics(geometry, &elements, epsilon);

@@ -22,6 +22,7 @@ pub fn mean(x: &Var) -> Result<Var> {
 
 fn scaled_sum(x: &Var, factor: f64) -> Result<Var> {
     let total = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("a loss or a sum")),
         Device::Cpu => crate::ops::reduction::sum(&x.f32s()?) * factor,
     };
     let (shape, dtype) = (x.shape().to_vec(), x.dtype());
@@ -76,6 +77,7 @@ pub fn mse(prediction: &Var, target: &Tensor) -> Result<Var> {
 
 fn squared_error(geometry: Geometry, prediction: &Var, target: &Tensor, mask: Option<(&Tensor, MaskedMean)>) -> Result<Var> {
     let (loss, gradient) = match prediction.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("a loss or a sum")),
         Device::Cpu => {
             let weights = mask.map(|(mask, mean)| Ok::<_, crate::error::Error>((mask.f32s()?, mean))).transpose()?;
             let weights = weights.as_ref().map(|(mask, mean)| (&mask[..], *mean));

@@ -57,10 +57,12 @@ fn linear(
 ) -> Result<Var> {
     let dtype = x.dtype();
     let output = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
         Device::Cpu => Tensor::from_f32_as(forward(&x.f32s()?), &geometry.output_shape(), dtype)?,
     };
     Ok(Var::record(output, [x], move |gradient, _| {
         let share = match gradient.device() {
+            device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
             Device::Cpu => backward(&gradient.f32s()?),
         };
         Ok([Some(Tensor::from_f32_as(share, &geometry.input_shape(), dtype)?)])
@@ -98,6 +100,7 @@ pub fn max_pool(x: &Var, kernel: usize, stride: usize, padding: usize) -> Result
     let window = cpu::Window { kernel, stride, padding };
     let dtype = x.dtype();
     let (output, winners) = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
         Device::Cpu => {
             let (output, winners) = cpu::max_pool(geometry, window, &x.f32s()?, x.wants_gradient());
             (Tensor::from_f32_as(output, &geometry.output_shape(), dtype)?, winners)
@@ -105,6 +108,7 @@ pub fn max_pool(x: &Var, kernel: usize, stride: usize, padding: usize) -> Result
     };
     Ok(Var::record(output, [x], move |gradient, _| {
         let share = match gradient.device() {
+            device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
             Device::Cpu => cpu::max_pool_backward(geometry, &winners, &gradient.f32s()?),
         };
         Ok([Some(Tensor::from_f32_as(share, &geometry.input_shape(), dtype)?)])

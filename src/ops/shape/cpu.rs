@@ -49,14 +49,14 @@ fn concat_typed<T: Element>(geometry: Geometry, parts: &[&[T]], runs: &[usize]) 
 }
 
 /// Elements `start .. start + length` of the middle axis.
-pub(super) fn narrow(geometry: Geometry, x: &Tensor, start: usize, length: usize) -> CpuStorage {
-    let Storage::Cpu(storage) = x.storage();
-    match storage {
+pub(super) fn narrow(geometry: Geometry, x: &Tensor, start: usize, length: usize) -> Result<CpuStorage> {
+    let Storage::Cpu(storage) = x.storage() else { bail!("narrow: expected a tensor in host memory") };
+    Ok(match storage {
         CpuStorage::F32(buffer) => CpuStorage::F32(narrow_typed(geometry, buffer, start, length)),
         CpuStorage::F16(buffer) => CpuStorage::F16(narrow_typed(geometry, buffer, start, length)),
         CpuStorage::BF16(buffer) => CpuStorage::BF16(narrow_typed(geometry, buffer, start, length)),
         CpuStorage::I32(buffer) => CpuStorage::I32(narrow_typed(geometry, buffer, start, length)),
-    }
+    })
 }
 
 fn narrow_typed<T: Element>(geometry: Geometry, x: &[T], start: usize, length: usize) -> Buffer<T> {

@@ -75,11 +75,13 @@ pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
     shape.push(width);
     let dtype = table.dtype();
     let output = match table.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::from_f32_as(cpu::embedding(width, &table.f32s()?, found), &shape, dtype)?,
     };
     let ids = ids.clone();
     Ok(Var::record(output, [table], move |gradient, _| {
         let share = match gradient.device() {
+            device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
             Device::Cpu => cpu::embedding_backward(rows, width, ids.i32s()?, &gradient.f32s()?),
         };
         Ok([Some(Tensor::from_f32_as(share, &[rows, width], dtype)?)])
@@ -96,6 +98,7 @@ fn join(parts: &[Tensor], axis: usize) -> Result<Tensor> {
     }
     let geometry = Geometry::new("concat", &shape, axis)?;
     match parts[0].device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::new(cpu::concat(geometry, parts)?, &shape),
     }
 }
@@ -113,6 +116,7 @@ fn cut(x: &Tensor, axis: usize, start: usize, length: usize) -> Result<Tensor> {
         return Ok(x.clone());
     }
     match x.device() {
-        Device::Cpu => Tensor::new(cpu::narrow(geometry, x, start, length), &shape),
+        device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
+        Device::Cpu => Tensor::new(cpu::narrow(geometry, x, start, length)?, &shape),
     }
 }

@@ -23,11 +23,13 @@ fn classes(op: &str, x: &Tensor) -> Result<usize> {
 pub fn softmax(x: &Var) -> Result<Var> {
     let classes = classes("softmax", x)?;
     let output = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("softmax")),
         Device::Cpu => Tensor::from_f32_as(cpu::softmax(classes, &x.f32s()?), x.shape(), x.dtype())?,
     };
     let probabilities = output.clone();
     Ok(Var::record(output, [x], move |gradient, _| {
         let share = match gradient.device() {
+            device @ Device::Cuda(_) => return Err(device.no_kernel("softmax")),
             Device::Cpu => cpu::softmax_backward(classes, &probabilities.f32s()?, &gradient.f32s()?),
         };
         Ok([Some(Tensor::from_f32_as(share, probabilities.shape(), probabilities.dtype())?)])
@@ -52,6 +54,7 @@ pub fn softmax_cross_entropy(x: &Var, labels: &Tensor) -> Result<Var> {
         bail!("softmax_cross_entropy: label {label} is none of {classes} classes");
     }
     let (loss, gradient) = match x.device() {
+        device @ Device::Cuda(_) => return Err(device.no_kernel("softmax")),
         Device::Cpu => cpu::cross_entropy(classes, &x.f32s()?, found),
     };
     let (shape, dtype) = (x.shape().to_vec(), x.dtype());

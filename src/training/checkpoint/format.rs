@@ -33,10 +33,14 @@ pub(super) fn write(path: &Path, entries: &[(&str, String)], tensors: &[(String,
 fn write_to(writer: &mut BufWriter<File>, header: &[u8], tensors: &[(String, Tensor)]) -> Result<()> {
     let mut hash = Sha256::new();
     let length = (header.len() as u64).to_le_bytes();
-    let parts = [&length[..], header].into_iter().chain(tensors.iter().map(|(_, tensor)| tensor.bytes()));
-    for part in parts {
-        hash.update(part);
-        writer.write_all(part)?;
+    let mut part = |bytes: &[u8]| {
+        hash.update(bytes);
+        writer.write_all(bytes)
+    };
+    part(&length)?;
+    part(header)?;
+    for (_, tensor) in tensors {
+        part(&tensor.bytes()?)?;
     }
     writer.seek(SeekFrom::Start(DIGEST_AT as u64))?;
     writer.write_all(hexadecimal(&hash.finalize()).as_bytes())?;
@@ -53,7 +57,7 @@ fn header(entries: &[(&str, String)], tensors: &[(String, Tensor)]) -> Vec<u8> {
     let mut end = 0;
     for (name, tensor) in tensors {
         let start = end;
-        end += tensor.bytes().len();
+        end += tensor.elements() * tensor.dtype().bytes();
         let dtype = tensor.dtype().to_string().to_uppercase();
         root.insert(name.clone(), json!({"dtype": dtype, "shape": tensor.shape(), "data_offsets": [start, end]}));
     }

@@ -160,7 +160,7 @@ pub fn load_or_encode(folder: &Path, series: Series, vae: &AutoencoderKl, tokeni
 fn fingerprint(series: Series, vae: &AutoencoderKl) -> Result<String> {
     let (picture, _) = pretraining::example(series.seed, series.first, series.size);
     let latent = vae.encode(&Var::constant(Picture::stack(&[&picture])?))?.mode();
-    Ok(format!("{:08x}", crc32fast::hash(latent.tensor().bytes())))
+    Ok(format!("{:08x}", crc32fast::hash(&latent.tensor().bytes()?)))
 }
 
 fn halves(tensor: &Tensor) -> Result<&[f16]> {

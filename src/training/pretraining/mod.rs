@@ -86,7 +86,7 @@ impl Pretraining {
         let (text_encoder, text_parameters) = self.text_encoder(&pool, &tokenizer)?.finish();
         let stage = DenoiserStage::new(recipe, &unet, text_encoder, schedule, self.seed, &RandomInit { seed: self.seed })?;
         let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
-        let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": fingerprint(&text_parameters)});
+        let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": fingerprint(&text_parameters)?});
         let identity = self.identity("denoiser", config);
         let folder = self.folder.join("denoiser");
         let mut task = DenoiserTask { stage: &stage, pool: &pool, vae, tokenizer: &tokenizer, previews: previews(&folder)? };
@@ -180,10 +180,12 @@ pub struct Trained {
 }
 
 /// Differs when any value does.
-fn fingerprint(parameters: &ParameterSet) -> String {
+fn fingerprint(parameters: &ParameterSet) -> Result<String> {
     let mut hash = crc32fast::Hasher::new();
-    parameters.iter().for_each(|parameter| hash.update(parameter.value().bytes()));
-    format!("{:08x}", hash.finalize())
+    for parameter in parameters.iter() {
+        hash.update(&parameter.value().bytes()?);
+    }
+    Ok(format!("{:08x}", hash.finalize()))
 }
 
 fn previews(folder: &Path) -> Result<PathBuf> {

@@ -1,0 +1,169 @@
+//! Every kernel compiles through the real NVRTC for every architecture and element type that it claims, within the registers of `kernel_limits.txt`;
+//! and the build script refuses kernels that could not be launched.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+#[allow(dead_code)] // the build script uses the rest
+#[path = "../build/kernels.rs"]
+mod kernels;
+
+const ARCHITECTURES: &str = "sm_75,sm_80,sm_86,sm_89,sm_90a,sm_100,sm_120";
+/// Registers are given out in steps of eight; another version of the compiler may need one step more.
+const STEP: u64 = 8;
+
+/// `target/`, from the place of the running test.
+fn target() -> PathBuf {
+    env::current_exe().expect("this program").ancestors().nth(3).expect("target").to_owned()
+}
+
+fn compile(compiler: Option<&Path>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+    // What was compiled for an earlier run of the same content need not be compiled again.
+    command.env("ANODIFF_CACHE", target().join("kernel-cache"));
+    compiler.map(|path| command.env("ANODIFF_LIBNVRTC", path));
+    command.args(["kernels", "compile", "--arch", ARCHITECTURES, "--json"]).output().expect("the program starts")
+}
+
+/// The libnvrtc of NVIDIA's wheel, fetched with pip into `target/` once; none without network.
+fn fetched() -> Option<PathBuf> {
+    let folder = target().join("nvrtc");
+    let found = || {
+        let path = folder.join("nvidia/cu13/lib/libnvrtc.so.13");
+        path.is_file().then_some(path)
+    };
+    found().or_else(|| {
+        let building = tempfile::tempdir_in(target()).expect("a folder in target");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(building.path()).arg("nvidia-cuda-nvrtc>=13,<14");
+        let installed = pip.output().is_ok_and(|output| output.status.success());
+        if installed {
+            // Another test process may have been faster.
+            let _ = fs::rename(building.keep(), &folder);
+        }
+        found()
+    })
+}
+
+#[test]
+fn every_kernel_compiles_within_its_limits() {
+    let mut output = compile(None);
+    if String::from_utf8_lossy(&output.stderr).contains("no libnvrtc found") {
+        let Some(compiler) = fetched() else {
+            let strict = env::var_os("CI").is_some() || env::var_os("ANODIFF_CI").is_some_and(|value| value == "1");
+            assert!(!strict, "no libnvrtc here and none could be fetched with pip");
+            eprintln!("NOT RUN: the compilation of every kernel; there is no libnvrtc here and none could be fetched with pip");
+            return;
+        };
+        output = compile(Some(&compiler));
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let mut found: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for row in report["kernels"].as_array().expect("a list") {
+        let number = |name: &str| row[name].as_u64().expect("a number");
+        let most = found.entry(row["entry"].as_str().expect("a name").to_owned()).or_default();
+        *most = [most[0].max(number("registers").next_multiple_of(STEP)), most[1].max(number("spill_stores") + number("spill_loads"))];
+    }
+    assert!(!found.is_empty(), "nothing was compiled");
+    check_limits(&found);
+}
+
+/// Compares with `tests/kernel_limits.txt`, or writes it anew with ANODIFF_UPDATE_LIMITS=1.
+fn check_limits(found: &BTreeMap<String, [u64; 2]>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel_limits.txt");
+    if env::var_os("ANODIFF_UPDATE_LIMITS").is_some_and(|value| value == "1") {
+        let mut text =
+            String::from("# Most registers of a thread and most spilled bytes of each entry point, over all architectures and element types.\n");
+        text += "# Written by: ANODIFF_UPDATE_LIMITS=1 cargo test --release --test kernels_compile\n";
+        found.iter().for_each(|(entry, [registers, spilled])| text += &format!("{entry} {registers} {spilled}\n"));
+        fs::write(&path, text).expect("a writable file");
+        return;
+    }
+    let text = fs::read_to_string(&path).expect("tests/kernel_limits.txt");
+    let limits: BTreeMap<&str, [u64; 2]> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            [entry, registers, spilled] => (entry, [registers, spilled].map(|number| number.parse().expect("a number"))),
+            _ => panic!("kernel_limits.txt: expected an entry point and two numbers, found {line}"),
+        })
+        .collect();
+    for entry in limits.keys() {
+        assert!(found.contains_key(*entry), "kernel_limits.txt has {entry}, which no kernel has");
+    }
+    for (entry, [registers, spilled]) in found {
+        let Some([most_registers, most_spilled]) = limits.get(entry.as_str()) else {
+            panic!("{entry} has no limits: add `{entry} {registers} {spilled}` to tests/kernel_limits.txt");
+        };
+        assert!(*registers <= most_registers + STEP, "{entry} needs {registers} registers, the limit is {most_registers}");
+        assert!(spilled <= most_spilled, "{entry} spills {spilled} bytes, the limit is {most_spilled}");
+    }
+}
+
+/// A repository with one kernel `sum`.
+fn repository(kernel: &str, with_launcher: bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).and_then(|()| fs::write(path, text)).expect("a writable folder");
+    };
+    write("kernels/sum.cu", kernel);
+    write("kernels/common/a.cuh", "#pragma once\n#include \"common/b.cuh\"\nint a;\n");
+    write("kernels/common/b.cuh", "#pragma once\nint b;\n");
+    if with_launcher {
+        write("src/ops/sum/cuda.rs", "");
+    }
+    folder
+}
+
+const FIRST: &str = "// Launched by src/ops/sum/cuda.rs.\n";
+
+#[test]
+fn headers_are_put_in_once_and_parameters_are_read() {
+    let source = format!(
+        "{FIRST}// supports: sm_80+, sm_90a; f16, bf16\n#include \"common/b.cuh\"\n#include \"common/a.cuh\"\n// extern \"C\" __global__ void no(int a);\n\
+         extern \"C\" __global__ void __launch_bounds__(256, 2)\nsum(const element* __restrict__ x, float *y, /* rows */ int n, size_t m, uint2 key) {{}}\n"
+    );
+    let folder = repository(&source, true);
+    let found = kernels::read(folder.path()).expect("a fitting kernel");
+    let [kernel] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((kernel.name.as_str(), kernel.launched_by.as_str()), ("sum", "src/ops/sum/cuda.rs"));
+    assert_eq!((kernel.architectures.join(" "), kernel.elements.join(" ")), ("sm_80+ sm_90a".to_owned(), "f16 bf16".to_owned()));
+    assert_eq!(kernel.text.matches("int b;").count(), 1);
+    assert!(kernel.text.find("int b;") < kernel.text.find("int a;"));
+    assert!(kernel.text.contains("#line 5 \"kernels/sum.cu\"") && !kernel.text.contains("#include"));
+    let [entry] = &kernel.entries[..] else { panic!("{:?}", kernel.entries) };
+    let kinds: Vec<String> = entry.parameters.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
+    assert_eq!(
+        kinds,
+        [
+            "x: Kind::Pointer { to: Pointee::Element, writes: false }",
+            "y: Kind::Pointer { to: Pointee::Exactly(DType::F32), writes: true }",
+            "n: Kind::I32",
+            "m: Kind::U64",
+            "key: Kind::U32Pair"
+        ]
+    );
+}
+
+#[test]
+fn kernels_that_could_not_be_launched_are_refused() {
+    let entry = "extern \"C\" __global__ void sum(float* x) {}\n";
+    for (kernel, with_launcher, expected) in [
+        (format!("{FIRST}{entry}"), false, "there is no src/ops/sum/cuda.rs to launch it"),
+        (entry.to_owned(), true, "the first line must name the file that launches it, src/ops/sum/cuda.rs"),
+        (FIRST.to_owned(), true, "no entry point"),
+        (format!("{FIRST}#include <cuda_fp16.h>\n{entry}"), true, "line 2: kernels include nothing but files of kernels/common"),
+        (format!("{FIRST}// supports: sm_8x\n{entry}"), true, "found sm_8x"),
+        (format!("{FIRST}// supports: sm_80+; f64\n{entry}"), true, "found f64"),
+        (format!("{FIRST}extern \"C\" __global__ void sum(double x) {{}}\n"), true, "sum: x has a type that a launch cannot pass: double"),
+        (format!("{FIRST}{entry}extern \"C\" __global__ void sum(int x) {{}}\n"), true, "declared twice"),
+    ] {
+        let error = kernels::read(repository(&kernel, with_launcher).path()).expect_err(expected);
+        assert!(error.contains(expected) && error.contains("kernels/sum.cu"), "expected {expected:?} in: {error}");
+    }
+}
