@@ -24,7 +24,9 @@ fn compile(compiler: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
     // What was compiled for an earlier run of the same content need not be compiled again.
     command.env("ANODIFF_CACHE", target().join("kernel-cache"));
-    compiler.map(|path| command.env("ANODIFF_LIBNVRTC", path));
+    if let Some(path) = compiler {
+        command.env("ANODIFF_LIBNVRTC", path);
+    }
     command.args(["kernels", "compile", "--arch", ARCHITECTURES, "--json"]).output().expect("the program starts")
 }
 
