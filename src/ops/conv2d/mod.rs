@@ -60,7 +60,7 @@ pub fn conv2d(x: &Var, weight: &Var, bias: Option<&Var>, options: Conv2dOptions,
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
     let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
     Ok(Var::record(output, inputs, move |gradient, wanted| match gradient.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("conv2d")),
+        device @ Device::Cuda(_) => Err(device.no_kernel("conv2d")),
         Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
     }))
 }

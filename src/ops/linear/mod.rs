@@ -50,7 +50,7 @@ pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Result<Var> {
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
     let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
     Ok(Var::record(output, [x, weight, bias.unwrap_or(&none)], move |gradient, wanted| match gradient.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("linear")),
+        device @ Device::Cuda(_) => Err(device.no_kernel("linear")),
         Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
     }))
 }

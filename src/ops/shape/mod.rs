@@ -98,7 +98,7 @@ fn join(parts: &[Tensor], axis: usize) -> Result<Tensor> {
     }
     let geometry = Geometry::new("concat", &shape, axis)?;
     match parts[0].device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
+        device @ Device::Cuda(_) => Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::new(cpu::concat(geometry, parts)?, &shape),
     }
 }
@@ -116,7 +116,7 @@ fn cut(x: &Tensor, axis: usize, start: usize, length: usize) -> Result<Tensor> {
         return Ok(x.clone());
     }
     match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
+        device @ Device::Cuda(_) => Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::new(cpu::narrow(geometry, x, start, length)?, &shape),
     }
 }

@@ -49,7 +49,7 @@ fn saving_twice_gives_the_same_bytes_and_other_programs_can_read_them() {
     let bytes = fs::read(folder.path().join(CURRENT)).unwrap();
     assert_eq!(bytes, fs::read(folder.path().join(PREVIOUS)).unwrap());
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(file.tensor("parameter.a").unwrap().data(), checkpoint(4).tensors[0].1.bytes().unwrap());
+    assert_eq!(file.tensor("parameter.a").unwrap().data(), &*checkpoint(4).tensors[0].1.bytes().unwrap());
 }
 
 #[test]
