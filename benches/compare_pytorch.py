@@ -102,10 +102,10 @@ def compare(options):
     import torch
 
     setting = {name: getattr(options, name) for name in ("model", "size", "batch", "threads", "runs", "rounds")}
-    return {"machine": processor(), "torch": torch.__version__, **setting, "parts": rows}
+    return {"machine": processor_name(), "torch": torch.__version__, **setting, "parts": rows}
 
 
-def processor():
+def processor_name():
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
