@@ -14,6 +14,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod loss;
 pub(crate) mod parallel;
+pub(crate) mod product;
 pub(crate) mod reduction;
 pub mod resize;
 pub mod shape;

@@ -1,6 +1,7 @@
 //! Multi-head scaled dot-product attention.
 
 pub(in crate::ops) mod cpu;
+pub(in crate::ops) mod cuda;
 #[cfg(test)]
 pub(in crate::ops) mod tests;
 
@@ -8,6 +9,7 @@ use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, ensure};
 use crate::ops::Reweighting;
+use crate::ops::group_norm::cuda::in_types;
 use crate::tensor::Tensor;
 
 /// Sizes of an attention: q `[batch, rows, heads · width]`, k and v `[batch, columns, heads · width]`.
@@ -60,22 +62,28 @@ pub fn attention(q: &Var, k: &Var, v: &Var, heads: usize, causal: bool) -> Resul
 
 /// Attention with optional weights, which were checked.
 pub(in crate::ops) fn apply(geometry: Geometry, q: &Var, k: &Var, v: &Var, weights: Option<&Reweighting>) -> Result<Var> {
-    let inputs = [q.tensor().clone(), k.tensor().clone(), v.tensor().clone()];
-    let (output, statistics) = match q.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("attention")),
-        Device::Cpu => {
-            let (elements, weights) = (Elements::of(&inputs)?, weights.map(WeightElements::of).transpose()?);
-            let (output, statistics) = cpu::forward(&elements.view(geometry, weights.as_ref()));
-            (Tensor::from_f32_as(output, q.shape(), q.dtype())?, statistics)
+    match q.device() {
+        Device::Cpu => on_cpu(geometry, q, k, v, weights),
+        Device::Cuda(device) => {
+            let (inputs, types) = (cuda::Inputs::new(device, geometry, [q, k, v], weights)?, [q.dtype(), k.dtype(), v.dtype()]);
+            let (output, statistics) = inputs.forward()?;
+            let result = output.clone();
+            Ok(Var::record(output, [q, k, v], move |gradient, wanted| in_types(inputs.backward(&result, &statistics, gradient, wanted)?, types)))
         }
+    }
+}
+
+fn on_cpu(geometry: Geometry, q: &Var, k: &Var, v: &Var, weights: Option<&Reweighting>) -> Result<Var> {
+    let inputs = [q.tensor().clone(), k.tensor().clone(), v.tensor().clone()];
+    let (output, statistics) = {
+        let (elements, weights) = (Elements::of(&inputs)?, weights.map(WeightElements::of).transpose()?);
+        cpu::forward(&elements.view(geometry, weights.as_ref()))
     };
+    let output = Tensor::from_f32_as(output, q.shape(), q.dtype())?;
     let (result, weights) = (output.clone(), weights.cloned());
     Ok(Var::record(output, [q, k, v], move |gradient, wanted| {
         let (elements, weights) = (Elements::of(&inputs)?, weights.as_ref().map(WeightElements::of).transpose()?);
-        let shares = match gradient.device() {
-            device @ Device::Cuda(_) => return Err(device.no_kernel("attention")),
-            Device::Cpu => cpu::backward(&elements.view(geometry, weights.as_ref()), &result.f32s()?, &gradient.f32s()?, &statistics, wanted),
-        };
+        let shares = cpu::backward(&elements.view(geometry, weights.as_ref()), &result.f32s()?, &gradient.f32s()?, &statistics, wanted);
         let mut given = [None, None, None];
         for ((given, share), input) in given.iter_mut().zip(shares).zip(&inputs) {
             *given = share.map(|share| Tensor::from_f32_as(share, input.shape(), input.dtype())).transpose()?;

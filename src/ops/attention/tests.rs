@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::{Reweighting, attention, cross_attention};
 use crate::tensor::Tensor;
-use crate::testing::{assert_gradients, random, relative_error};
+use crate::testing::{assert_devices_agree, assert_gradients, random, relative_error};
 
 /// The sizes of a case: batch, rows, columns, heads, width of a head.
 type Sizes = [usize; 5];
@@ -126,4 +126,20 @@ fn refusals() {
     assert!(attention(&zeros(&[1, 2, 6]), &zeros(&[1, 0, 6]), &zeros(&[1, 0, 6]), 2, false).is_err());
     let none = Reweighting { columns: Tensor::zeros(&[1, 3]), probability: None, logit: None };
     assert!(cross_attention(&zeros(&[1, 2, 6]), &zeros(&[1, 3, 6]), &zeros(&[1, 3, 6]), 2, &none).is_ok());
+}
+
+#[test]
+fn gpus_agree_on_every_head_width() {
+    for (sizes, causal) in [
+        ([1, 3, 5, 1, 2], false),
+        ([2, 130, 130, 1, 64], true),
+        ([1, 33, 90, 2, 40], false),
+        ([1, 65, 129, 1, 80], false),
+        ([3, 17, 100, 1, 128], false),
+        ([1, 40, 83, 2, 160], false),
+        ([1, 40, 65, 1, 512], false),
+        ([1, 20, 20, 1, 37], true),
+    ] {
+        assert_devices_agree(&inputs(sizes), |v, _| attention(&v[0], &v[1], &v[2], sizes[3], causal));
+    }
 }

@@ -6,7 +6,7 @@ mod tests;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, ensure};
-use crate::ops::group_norm::{Activation, Geometry, cpu};
+use crate::ops::group_norm::{Activation, Geometry, cpu, cuda};
 use crate::tensor::Tensor;
 
 /// Which statistics normalise.
@@ -38,22 +38,45 @@ pub struct BatchStatistics {
 /// `x [batch, .., channels]`, `weight`, `bias [channels]` -> as `x`.
 pub fn batch_norm(x: &Var, weight: &Var, bias: &Var, mode: BatchNormMode, epsilon: f32) -> Result<(Var, Option<BatchStatistics>)> {
     let geometry = geometry(x, weight, bias, mode)?;
-    let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
-    let (output, normalising, batch) = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("batch norm")),
-        Device::Cpu => {
-            let elements = x.f32s()?;
-            let (normalising, batch) = match mode {
-                BatchNormMode::Batch => {
-                    let moments = cpu::moments(geometry, &elements);
-                    (cpu::Statistics::of(&moments, epsilon), Some(batch_statistics(&moments)?))
-                }
-                BatchNormMode::Running { mean, variance } => (cpu::Statistics::given(&mean.f32s()?, &variance.f32s()?, epsilon), None),
-            };
-            let output = normalization(geometry, &normalising, &weight.f32s()?, &bias.f32s()?).forward(&elements);
-            (Tensor::from_f32_as(output, x.shape(), x.dtype())?, normalising, batch)
+    match x.device() {
+        Device::Cpu => on_cpu(geometry, x, weight, bias, mode, epsilon),
+        Device::Cuda(device) => {
+            let norm = cuda::Normalization::new(device, geometry, Activation::Identity, x, weight, bias)?;
+            let (statistics, batch) = on_cuda(&norm, mode, epsilon)?;
+            let (constant, types) = (batch.is_none(), [x.dtype(), weight.dtype(), bias.dtype()]);
+            let output = norm.apply(&statistics)?;
+            let output = Var::record(output, [x, weight, bias], move |gradient, wanted| {
+                cuda::in_types(norm.backward(&statistics, gradient, constant, wanted)?, types)
+            });
+            Ok((output, batch))
         }
+    }
+}
+
+/// What normalises, and in training the batch's own statistics.
+fn on_cuda(norm: &cuda::Normalization, mode: BatchNormMode, epsilon: f32) -> Result<(Tensor, Option<BatchStatistics>)> {
+    match mode {
+        BatchNormMode::Batch => {
+            let [mean, unbiased_variance] = [norm.per_group()?, norm.per_group()?];
+            let statistics = norm.statistics(epsilon, Some([&mean, &unbiased_variance]))?;
+            Ok((statistics, Some(BatchStatistics { mean, unbiased_variance })))
+        }
+        BatchNormMode::Running { mean, variance } => Ok((norm.given(mean, variance, epsilon)?, None)),
+    }
+}
+
+fn on_cpu(geometry: Geometry, x: &Var, weight: &Var, bias: &Var, mode: BatchNormMode, epsilon: f32) -> Result<(Var, Option<BatchStatistics>)> {
+    let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
+    let elements = x.f32s()?;
+    let (normalising, batch) = match mode {
+        BatchNormMode::Batch => {
+            let moments = cpu::moments(geometry, &elements);
+            (cpu::Statistics::of(&moments, epsilon), Some(batch_statistics(&moments)?))
+        }
+        BatchNormMode::Running { mean, variance } => (cpu::Statistics::given(&mean.f32s()?, &variance.f32s()?, epsilon), None),
     };
+    let output = normalization(geometry, &normalising, &weight.f32s()?, &bias.f32s()?).forward(&elements);
+    let output = Tensor::from_f32_as(output, x.shape(), x.dtype())?;
     let constant = matches!(mode, BatchNormMode::Running { .. });
     let output =
         Var::record(output, [x, weight, bias], move |gradient, wanted| backward(geometry, &inputs, &normalising, constant, gradient, wanted));

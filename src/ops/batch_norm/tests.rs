@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::{Activation, BatchNormMode, batch_norm, group_norm};
 use crate::tensor::Tensor;
-use crate::testing::{assert_close, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_gradients, devices, random};
 
 #[test]
 fn the_batch_is_normalised_and_its_statistics_come_back() {
@@ -59,4 +59,23 @@ fn refusals() {
     let single = Var::constant(Tensor::zeros(&[1, 3]));
     let error = batch_norm(&single, &weight, &weight, BatchNormMode::Batch, 1e-5).unwrap_err().to_string();
     assert!(error.contains("more than one"), "{error}");
+}
+
+#[test]
+fn gpus_agree() {
+    let inputs = [random("x", &[3, 5, 4, 7]), random("weight", &[7]), random("bias", &[7])];
+    assert_devices_agree(&inputs, |v, _| Ok(batch_norm(&v[0], &v[1], &v[2], BatchNormMode::Batch, 1e-5)?.0));
+    let (mean, variance) = (random("mean", &[7]), Tensor::full(0.7, &[7]));
+    assert_devices_agree(&inputs, |v, device| {
+        let (mean, variance) = (mean.to_device(device)?, variance.to_device(device)?);
+        Ok(batch_norm(&v[0], &v[1], &v[2], BatchNormMode::Running { mean: &mean, variance: &variance }, 1e-5)?.0)
+    });
+    for device in devices() {
+        let [x, weight, bias] = inputs.clone().map(|input| Var::constant(input.to_device(device).unwrap()));
+        let found = batch_norm(&x, &weight, &bias, BatchNormMode::Batch, 1e-5).unwrap().1.unwrap();
+        let [x, weight, bias] = inputs.clone().map(Var::constant);
+        let expected = batch_norm(&x, &weight, &bias, BatchNormMode::Batch, 1e-5).unwrap().1.unwrap();
+        assert_close(&found.mean, &expected.mean, 1e-5);
+        assert_close(&found.unbiased_variance, &expected.unbiased_variance, 1e-5);
+    }
 }

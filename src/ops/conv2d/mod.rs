@@ -1,6 +1,7 @@
 //! Two-dimensional convolution (cross-correlation, as every framework has it) with what is fused behind it.
 
 mod cpu;
+mod cuda;
 mod geometry;
 mod patches;
 mod winograd;
@@ -52,16 +53,16 @@ pub fn conv2d(x: &Var, weight: &Var, bias: Option<&Var>, options: Conv2dOptions,
     let added =
         Added { bias: bias.map(Var::tensor), per_channel: epilogue.per_channel.map(Var::tensor), residual: epilogue.residual.map(Var::tensor) };
     let output = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("conv2d")),
         Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), added)?,
+        Device::Cuda(device) => cuda::forward(&device, &geometry, x.tensor(), weight.tensor(), added)?,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
     let inputs = [x, weight, bias.unwrap_or(&none), epilogue.per_channel.unwrap_or(&none), epilogue.residual.unwrap_or(&none)];
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
     let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
     Ok(Var::record(output, inputs, move |gradient, wanted| match gradient.device() {
-        device @ Device::Cuda(_) => Err(device.no_kernel("conv2d")),
         Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
+        Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted),
     }))
 }
 

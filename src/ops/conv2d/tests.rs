@@ -2,7 +2,7 @@ use super::{Conv2dOptions, Epilogue, conv2d};
 use crate::autograd::Var;
 use crate::error::exit_code;
 use crate::tensor::{DType, Tensor};
-use crate::testing::{assert_close, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
 
 /// The definition, one output at a time.
 fn naive(x: &Tensor, weight: &Tensor, options: Conv2dOptions) -> Tensor {
@@ -202,4 +202,31 @@ fn refuses_shapes_that_do_not_fit() {
     let epilogue = Epilogue { residual: Some(&residual), ..Epilogue::default() };
     let error = conv2d(&var(&[1, 4, 4, 3]), &var(&[2, 3, 3, 3]), None, same, epilogue).unwrap_err().to_string();
     assert!(error.contains("a residual of shape [1, 4, 4, 2], found [1, 4, 4, 3]"), "{error}");
+}
+
+#[test]
+fn gpus_agree_on_ragged_shapes() {
+    // x, outputs, window, stride, padding.
+    let cases = [
+        ([1, 5, 7, 8], 16, [3, 3], 1, [1, 1, 1, 1]),
+        ([3, 4, 4, 16], 8, [3, 3], 2, [1, 1, 1, 1]),
+        ([2, 5, 6, 24], 16, [3, 3], 2, [0, 1, 0, 1]),
+        ([1, 6, 5, 40], 72, [1, 1], 1, [0; 4]),
+        ([1, 4, 4, 136], 64, [3, 3], 1, [1, 1, 1, 1]),
+        ([2, 5, 4, 4], 6, [3, 3], 1, [1, 1, 1, 1]),
+        ([1, 7, 7, 3], 5, [7, 7], 2, [3, 3, 3, 3]),
+        ([1, 3, 4, 2], 3, [2, 3], 3, [1, 2, 0, 1]),
+    ];
+    for (size, outputs, window, stride, padding) in cases {
+        let options = Conv2dOptions { stride, padding };
+        let weight = random("w", &[outputs, window[0], window[1], size[3]]);
+        let x = Var::constant(random("x", &size));
+        let output = conv2d(&x, &Var::constant(weight.clone()), None, options, Epilogue::default()).unwrap();
+        let inputs =
+            [random("x", &size), weight, random("b", &[outputs]), random("per channel", &[size[0], outputs]), random("residual", output.shape())];
+        assert_devices_agree(&inputs, |v, _| {
+            conv2d(&v[0], &v[1], Some(&v[2]), options, Epilogue { per_channel: Some(&v[3]), residual: Some(&v[4]) })
+        });
+        assert_devices_agree(&inputs[..2], |v, _| conv2d(&v[0], &v[1], None, options, Epilogue::default()));
+    }
 }

@@ -1,5 +1,6 @@
 //! Cross-attention with adaptive re-weighting in one op (METHOD section 8; paper Eq. 7 and 8).
 
+pub(in crate::ops) mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -7,6 +8,9 @@ use crate::autograd::Var;
 use crate::error::{Result, ensure};
 use crate::ops::attention::{self, Geometry};
 use crate::tensor::Tensor;
+
+/// Columns that the fused CUDA kernel holds; attention with more takes other kernels.
+pub(in crate::ops) const MOST_COLUMNS: usize = 80;
 
 /// Weights of image positions on the attention to some columns of the context. No gradient flows to them.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@ use crate::autograd::Var;
 use crate::ops::attention::tests::{reference, run};
 use crate::ops::{Reweighting, attention, cross_attention};
 use crate::tensor::Tensor;
-use crate::testing::{assert_gradients, random, relative_error};
+use crate::testing::{assert_devices_agree, assert_gradients, random, relative_error};
 
 /// batch, rows, columns, heads, width of a head.
 const SIZES: [usize; 5] = [2, 130, 77, 2, 8];
@@ -76,4 +76,23 @@ fn refusals_name_the_weights() {
     assert!(refused(|weights| weights.columns = Tensor::zeros(&[2, 76])).contains("marks [2, 77]"));
     assert!(refused(|weights| weights.probability = Some(Tensor::zeros(&[2, 77]))).contains("probability weights [2, 130]"));
     assert!(refused(|weights| weights.logit = Some(Tensor::zeros(&[130]))).contains("logit weights [2, 130]"));
+}
+
+#[test]
+fn gpus_agree_with_and_without_weights() {
+    for sizes in
+        [[1, 3, 5, 1, 40], [3, 70, 77, 2, 64], [1, 65, 80, 1, 80], [2, 17, 1, 1, 128], [1, 50, 77, 1, 160], [1, 20, 100, 1, 40], [2, 9, 77, 3, 5]]
+    {
+        let all = reweighting(sizes);
+        let (only_probability, only_logit) = (Reweighting { logit: None, ..all.clone() }, Reweighting { probability: None, ..all.clone() });
+        for weights in [all, only_probability, only_logit] {
+            assert_devices_agree(&inputs(sizes), |v, device| {
+                let there = |tensor: &Option<Tensor>| tensor.as_ref().map(|tensor| tensor.to_device(device)).transpose();
+                let (probability, logit) = (there(&weights.probability)?, there(&weights.logit)?);
+                let weights = Reweighting { columns: weights.columns.to_device(device)?, probability, logit };
+                cross_attention(&v[0], &v[1], &v[2], sizes[3], &weights)
+            });
+        }
+        assert_devices_agree(&inputs(sizes), |v, _| attention(&v[0], &v[1], &v[2], sizes[3], false));
+    }
 }

@@ -1,6 +1,7 @@
 //! Group normalisation with an optional activation behind it.
 
 pub(in crate::ops) mod cpu;
+pub(in crate::ops) mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -49,17 +50,24 @@ impl Geometry {
 /// `x [batch, .., channels]`, `weight`, `bias [channels]` -> as `x`; `groups` divides the channels.
 pub fn group_norm(x: &Var, weight: &Var, bias: &Var, groups: usize, epsilon: f32, activation: Activation) -> Result<Var> {
     let geometry = Geometry::new(x.shape(), weight.shape(), bias.shape(), groups)?;
-    let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
-    let (output, statistics) = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("group norm")),
+    match x.device() {
         Device::Cpu => {
+            let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
             let elements = x.f32s()?;
             let statistics = cpu::Statistics::of(&cpu::moments(geometry, &elements), epsilon);
             let norm = cpu::Normalization { geometry, statistics: &statistics, weight: &weight.f32s()?, bias: &bias.f32s()?, activation };
-            (Tensor::from_f32_as(norm.forward(&elements), x.shape(), x.dtype())?, statistics)
+            let output = Tensor::from_f32_as(norm.forward(&elements), x.shape(), x.dtype())?;
+            Ok(Var::record(output, [x, weight, bias], move |gradient, wanted| backward(geometry, &inputs, &statistics, activation, gradient, wanted)))
         }
-    };
-    Ok(Var::record(output, [x, weight, bias], move |gradient, wanted| backward(geometry, &inputs, &statistics, activation, gradient, wanted)))
+        Device::Cuda(device) => {
+            let norm = cuda::Normalization::new(device, geometry, activation, x, weight, bias)?;
+            let (output, statistics) = norm.forward(epsilon)?;
+            let types = [x.dtype(), weight.dtype(), bias.dtype()];
+            Ok(Var::record(output, [x, weight, bias], move |gradient, wanted| {
+                cuda::in_types(norm.backward(&statistics, gradient, false, wanted)?, types)
+            }))
+        }
+    }
 }
 
 fn backward(

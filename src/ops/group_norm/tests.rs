@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::{Activation, group_norm, silu};
 use crate::tensor::Tensor;
-use crate::testing::{assert_close, assert_gradients, random, relative_error};
+use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random, relative_error};
 
 fn constant(tensor: &Tensor) -> Var {
     Var::constant(tensor.clone())
@@ -89,4 +89,18 @@ fn refusals() {
     assert!(group_norm(&x, &six, &five, 3, 1e-5, Activation::Identity).is_err());
     assert!(group_norm(&x, &six, &six, 0, 1e-5, Activation::Identity).is_err());
     assert!(group_norm(&six, &six, &six, 3, 1e-5, Activation::Identity).is_err());
+}
+
+#[test]
+fn gpus_agree_in_one_pass_and_in_two() {
+    // The last two are too large for a group to stay in shared memory.
+    for (shape, groups) in
+        [(vec![1, 2, 4], 1), (vec![3, 5, 6], 3), (vec![2, 4, 9, 24], 6), (vec![1, 33, 320], 32), (vec![2, 1500, 24], 1), (vec![1, 3001, 7], 1)]
+    {
+        let channels = shape[shape.len() - 1];
+        let inputs = [random("x", &shape), random("weight", &[channels]), random("bias", &[channels])];
+        for activation in [Activation::Identity, Activation::Silu] {
+            assert_devices_agree(&inputs, |v, _| group_norm(&v[0], &v[1], &v[2], groups, 1e-5, activation));
+        }
+    }
 }

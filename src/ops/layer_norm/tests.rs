@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::layer_norm;
 use crate::tensor::Tensor;
-use crate::testing::{assert_gradients, random, relative_error};
+use crate::testing::{assert_devices_agree, assert_gradients, random, relative_error};
 
 #[test]
 fn values_follow_the_definition() {
@@ -48,4 +48,12 @@ fn refusals() {
     let error = layer_norm(&x, &wrong, &wrong, 1e-5).unwrap_err().to_string();
     assert!(error.contains("[6]") && error.contains("[5]"), "{error}");
     assert!(layer_norm(&Tensor::zeros(&[]).into(), &wrong, &wrong, 1e-5).is_err());
+}
+
+#[test]
+fn gpus_agree_on_rows_of_any_length() {
+    for (rows, channels) in [(1, 7), (9, 33), (75, 320), (3, 1280), (2, 2600), (10, 3)] {
+        let inputs = [random("x", &[rows, channels]), random("weight", &[channels]), random("bias", &[channels])];
+        assert_devices_agree(&inputs, |v, _| layer_norm(&v[0], &v[1], &v[2], 1e-5));
+    }
 }

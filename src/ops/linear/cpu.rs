@@ -1,6 +1,6 @@
 //! One matrix product forward, two backward.
 
-use super::Geometry;
+use super::{Geometry, with_last};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::{Finish, MatrixMut, MatrixRef, gemm_parallel};
 use crate::device::cpu::reduce::column_sums;
@@ -16,12 +16,6 @@ pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Op
     let finish = Finish { bias: bias.as_deref(), ..Finish::default() };
     let output = product([rows, outputs, inputs], x_matrix, weight_matrix, &finish);
     Tensor::from_f32_as(output, &with_last(x.shape(), outputs), x.dtype())
-}
-
-/// A shape with another last size.
-fn with_last(shape: &[usize], size: usize) -> Vec<usize> {
-    let outer = &shape[..shape.len().saturating_sub(1)];
-    [outer, &[size]].concat()
 }
 
 /// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy. `x` is there when the weight's is wanted.

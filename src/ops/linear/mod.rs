@@ -1,6 +1,7 @@
 //! Fully connected: y = x Wᵀ + b over the last axis.
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,12 @@ impl Geometry {
     }
 }
 
+/// A shape with another last size.
+fn with_last(shape: &[usize], size: usize) -> Vec<usize> {
+    let outer = &shape[..shape.len().saturating_sub(1)];
+    [outer, &[size]].concat()
+}
+
 /// y = x Wᵀ + b, in the element type of `x`.
 ///
 /// # Shapes
@@ -43,14 +50,14 @@ impl Geometry {
 pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Result<Var> {
     let geometry = Geometry::new(x.shape(), weight.shape(), bias.map(|bias| bias.shape()))?;
     let output = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("linear")),
         Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor))?,
+        Device::Cuda(device) => cuda::forward(&device, &geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor))?,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
     let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
     Ok(Var::record(output, [x, weight, bias.unwrap_or(&none)], move |gradient, wanted| match gradient.device() {
-        device @ Device::Cuda(_) => Err(device.no_kernel("linear")),
         Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
+        Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted),
     }))
 }

@@ -2,7 +2,7 @@ use super::linear;
 use crate::autograd::Var;
 use crate::error::exit_code;
 use crate::tensor::{DType, Tensor};
-use crate::testing::{assert_close, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
 
 fn constant(tensor: &Tensor) -> Var {
     Var::constant(tensor.clone())
@@ -75,4 +75,13 @@ fn refuses_shapes_that_do_not_fit() {
     assert!(refused(&[2, 5], &[4, 5], &[5]).contains("expected a bias [4], found shape [5]"));
     assert!(refused(&[2, 5], &[4, 5, 1], &[4]).contains("[out, in]"));
     assert!(refused(&[], &[4, 5], &[4]).contains("scalar"));
+}
+
+#[test]
+fn gpus_agree_on_ragged_shapes() {
+    for (shape, outputs) in [(vec![1, 8], 8), (vec![2, 5, 40], 16), (vec![77, 72], 136), (vec![130, 2080], 24), (vec![3, 5], 7), (vec![70, 33], 65)] {
+        let inputs = [random("x", &shape), random("w", &[outputs, shape[shape.len() - 1]]), random("b", &[outputs])];
+        assert_devices_agree(&inputs, |v, _| linear(&v[0], &v[1], Some(&v[2])));
+        assert_devices_agree(&inputs[..2], |v, _| linear(&v[0], &v[1], None));
+    }
 }

@@ -1,6 +1,7 @@
 //! Reductions to one number, in a fixed order (the result does not depend on the number of threads). The number is f32 whatever the input's type.
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -22,13 +23,15 @@ pub fn mean(x: &Var) -> Result<Var> {
 
 fn scaled_sum(x: &Var, factor: f64) -> Result<Var> {
     let total = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("a loss or a sum")),
-        Device::Cpu => crate::ops::reduction::sum(&x.f32s()?) * factor,
+        Device::Cpu => Tensor::scalar((crate::ops::reduction::sum(&x.f32s()?) * factor) as f32),
+        Device::Cuda(device) => cuda::sum(&device, x, factor)?,
     };
     let (shape, dtype) = (x.shape().to_vec(), x.dtype());
-    Ok(Var::record(Tensor::scalar(total as f32), [x], move |gradient, _| {
-        let share = (f64::from(gradient.item()?) * factor) as f32;
-        Ok([Some(Tensor::full(share, &shape).to_dtype(dtype)?)])
+    Ok(Var::record(total, [x], move |gradient, _| {
+        Ok([Some(match gradient.device() {
+            Device::Cpu => Tensor::full((f64::from(gradient.item()?) * factor) as f32, &shape).to_dtype(dtype)?,
+            Device::Cuda(device) => cuda::sum_gradient(&device, gradient, &shape, dtype, factor)?,
+        })])
     }))
 }
 
@@ -76,20 +79,25 @@ pub fn mse(prediction: &Var, target: &Tensor) -> Result<Var> {
 }
 
 fn squared_error(geometry: Geometry, prediction: &Var, target: &Tensor, mask: Option<(&Tensor, MaskedMean)>) -> Result<Var> {
-    let (loss, gradient) = match prediction.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("a loss or a sum")),
+    let (shape, dtype) = (prediction.shape().to_vec(), prediction.dtype());
+    match prediction.device() {
         Device::Cpu => {
             let weights = mask.map(|(mask, mean)| Ok::<_, crate::error::Error>((mask.f32s()?, mean))).transpose()?;
             let weights = weights.as_ref().map(|(mask, mean)| (&mask[..], *mean));
-            cpu::squared_error(geometry, &prediction.f32s()?, &target.f32s()?, weights, prediction.wants_gradient())
+            let (loss, gradient) = cpu::squared_error(geometry, &prediction.f32s()?, &target.f32s()?, weights, prediction.wants_gradient());
+            Ok(Var::record(Tensor::scalar(loss as f32), [prediction], move |upstream, _| {
+                let (factor, mut share) = (upstream.item()?, gradient);
+                if factor != 1.0 {
+                    share.iter_mut().for_each(|value| *value *= factor);
+                }
+                Ok([Some(Tensor::from_f32_as(share, &shape, dtype)?)])
+            }))
         }
-    };
-    let (shape, dtype) = (prediction.shape().to_vec(), prediction.dtype());
-    Ok(Var::record(Tensor::scalar(loss as f32), [prediction], move |upstream, _| {
-        let (factor, mut share) = (upstream.item()?, gradient);
-        if factor != 1.0 {
-            share.iter_mut().for_each(|value| *value *= factor);
+        Device::Cuda(device) => {
+            let (loss, gradient) = cuda::squared_error(&device, geometry, prediction, target, mask, prediction.wants_gradient())?;
+            Ok(Var::record(loss, [prediction], move |upstream, _| {
+                Ok([gradient.map(|gradient| cuda::scaled_gradient(&device, &gradient, upstream, dtype)).transpose()?])
+            }))
         }
-        Ok([Some(Tensor::from_f32_as(share, &shape, dtype)?)])
-    }))
+    }
 }

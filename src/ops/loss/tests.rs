@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::{MaskedMean, masked_mse, mean, mse, sum};
-use crate::tensor::Tensor;
-use crate::testing::{assert_gradients, random};
+use crate::tensor::{DType, Tensor};
+use crate::testing::{assert_devices_agree, assert_gradients, random};
 
 #[test]
 fn sums_and_means() {
@@ -45,4 +45,23 @@ fn refusals_name_both_sides() {
     let error = masked_mse(&x, &Tensor::zeros(&[2, 3, 2, 4]), &Tensor::zeros(&[2, 3, 2, 4]), MaskedMean::Elements).unwrap_err().to_string();
     assert!(error.contains("mask [2, 3, 2, 1]") && error.contains("[2, 3, 2, 4]"), "{error}");
     assert!(mse(&x, &Tensor::zeros(&[2, 3])).is_err());
+}
+
+#[test]
+fn gpus_agree() {
+    for size in [[1, 1, 1, 1], [3, 5, 7, 4], [2, 60, 50, 3]] {
+        let (x, target) = (random("x", &size), random("target", &size).to_dtype(DType::BF16).unwrap().to_dtype(DType::F32).unwrap());
+        let cells = size[0] * size[1] * size[2];
+        // In the second sample nothing is masked.
+        let mask: Vec<f32> = (0..cells).map(|i| if i / (size[1] * size[2]) == 1 { 0.0 } else { ((i + 1) % 3) as f32 / 2.0 }).collect();
+        let mask = Tensor::from_f32(mask, &[size[0], size[1], size[2], 1]).unwrap();
+        for mean in [MaskedMean::Elements, MaskedMean::MaskArea] {
+            let loss = |v: &[Var], device| masked_mse(&v[0], &target.to_device(device)?, &mask.to_device(device)?, mean);
+            assert_devices_agree(std::slice::from_ref(&x), loss);
+        }
+        assert_devices_agree(std::slice::from_ref(&x), |v, device| mse(&v[0], &target.to_device(device)?));
+        assert_devices_agree(&[x], |v, _| sum(&v[0]));
+    }
+    // Few elements: the gradient of a large mean is among f16's subnormal numbers.
+    assert_devices_agree(&[random("x", &[3, 50])], |v, _| mean(&v[0]));
 }

@@ -2,6 +2,7 @@
 
 mod bilinear;
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -48,44 +49,47 @@ impl Geometry {
     }
 }
 
-/// Records an op that is linear in x: `forward` and its transpose `backward` on f32 elements.
+/// Records an op that is linear in x: `forward` and its transpose `backward` on f32 elements of the CPU; on a CUDA device the entry points of this name,
+/// whose last parameters are `extra`.
 fn linear(
     geometry: Geometry,
     x: &Var,
     forward: impl FnOnce(&[f32]) -> Buffer<f32>,
     backward: impl FnOnce(&[f32]) -> Buffer<f32> + Send + 'static,
+    (name, extra): (&'static str, &'static [usize]),
 ) -> Result<Var> {
     let dtype = x.dtype();
     let output = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
         Device::Cpu => Tensor::from_f32_as(forward(&x.f32s()?), &geometry.output_shape(), dtype)?,
+        Device::Cuda(device) => cuda::forward(&device, name, geometry, extra, x)?,
     };
     Ok(Var::record(output, [x], move |gradient, _| {
-        let share = match gradient.device() {
-            device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
-            Device::Cpu => backward(&gradient.f32s()?),
-        };
-        Ok([Some(Tensor::from_f32_as(share, &geometry.input_shape(), dtype)?)])
+        Ok([Some(match gradient.device() {
+            Device::Cpu => Tensor::from_f32_as(backward(&gradient.f32s()?), &geometry.input_shape(), dtype)?,
+            Device::Cuda(device) => cuda::backward(&device, name, geometry, extra, gradient)?,
+        })])
     }))
 }
 
 /// Repeats each pixel `factor` times in both axes: `[batch, height, width, channels] -> [batch, factor · height, factor · width, channels]`.
 pub fn upsample_nearest(x: &Var, factor: usize) -> Result<Var> {
     let geometry = Geometry::new("upsample_nearest", x, |[height, width]| Some([height.checked_mul(factor)?, width.checked_mul(factor)?]))?;
-    linear(geometry, x, |x| cpu::upsample(geometry, factor, x), move |gradient| cpu::upsample_backward(geometry, factor, gradient))
+    let transpose = move |gradient: &[f32]| cpu::upsample_backward(geometry, factor, gradient);
+    linear(geometry, x, |x| cpu::upsample(geometry, factor, x), transpose, ("upsample", &[]))
 }
 
 /// Bilinear without antialiasing, as `torch.nn.functional.interpolate`: `[batch, h, w, channels] -> [batch, height, width, channels]`.
 pub fn resize_bilinear(x: &Var, height: usize, width: usize, align_corners: bool) -> Result<Var> {
     let geometry = Geometry::new("resize_bilinear", x, |_| Some([height, width]))?;
-    linear(geometry, x, |x| bilinear::forward(geometry, align_corners, x), move |gradient| bilinear::backward(geometry, align_corners, gradient))
+    let transpose = move |gradient: &[f32]| bilinear::backward(geometry, align_corners, gradient);
+    linear(geometry, x, |x| bilinear::forward(geometry, align_corners, x), transpose, ("bilinear", if align_corners { &[1] } else { &[0] }))
 }
 
 /// Mean over windows that tile the image, as `torch.nn.AdaptiveAvgPool2d`: `[batch, h, w, channels] -> [batch, height, width, channels]`. Windows
 /// overlap where the sizes do not divide, and repeat pixels where the output is the larger.
 pub fn area_pool(x: &Var, height: usize, width: usize) -> Result<Var> {
     let geometry = Geometry::new("area_pool", x, |_| Some([height, width]))?;
-    linear(geometry, x, |x| cpu::area_pool(geometry, x), move |gradient| cpu::area_pool_backward(geometry, gradient))
+    linear(geometry, x, |x| cpu::area_pool(geometry, x), move |gradient| cpu::area_pool_backward(geometry, gradient), ("area_pool", &[]))
 }
 
 /// Maximum over windows: `[batch, h, w, channels] -> [batch, (h + 2 padding - kernel) / stride + 1, .., channels]`; padding never wins. The gradient
@@ -99,18 +103,20 @@ pub fn max_pool(x: &Var, kernel: usize, stride: usize, padding: usize) -> Result
     let geometry = Geometry::new("max_pool", x, |[height, width]| Some([size(height)?, size(width)?]))?;
     let window = cpu::Window { kernel, stride, padding };
     let dtype = x.dtype();
-    let (output, winners) = match x.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
+    match x.device() {
         Device::Cpu => {
             let (output, winners) = cpu::max_pool(geometry, window, &x.f32s()?, x.wants_gradient());
-            (Tensor::from_f32_as(output, &geometry.output_shape(), dtype)?, winners)
+            let output = Tensor::from_f32_as(output, &geometry.output_shape(), dtype)?;
+            Ok(Var::record(output, [x], move |gradient, _| {
+                let share = cpu::max_pool_backward(geometry, &winners, &gradient.f32s()?);
+                Ok([Some(Tensor::from_f32_as(share, &geometry.input_shape(), dtype)?)])
+            }))
         }
-    };
-    Ok(Var::record(output, [x], move |gradient, _| {
-        let share = match gradient.device() {
-            device @ Device::Cuda(_) => return Err(device.no_kernel("resizing")),
-            Device::Cpu => cpu::max_pool_backward(geometry, &winners, &gradient.f32s()?),
-        };
-        Ok([Some(Tensor::from_f32_as(share, &geometry.input_shape(), dtype)?)])
-    }))
+        Device::Cuda(device) => {
+            let (output, winners) = cuda::max_pool(&device, geometry, window, x, x.wants_gradient())?;
+            Ok(Var::record(output, [x], move |gradient, _| {
+                Ok([winners.map(|winners| cuda::max_pool_backward(&device, geometry, window, &winners, gradient)).transpose()?])
+            }))
+        }
+    }
 }

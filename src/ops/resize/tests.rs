@@ -2,7 +2,7 @@ use crate::autograd::Var;
 use crate::error::Result;
 use crate::ops::{area_pool, max_pool, resize_bilinear, upsample_nearest};
 use crate::tensor::Tensor;
-use crate::testing::{assert_close, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
 
 /// `(i * i) % 7` as a 3 x 4 picture.
 fn picture() -> Var {
@@ -109,4 +109,23 @@ fn refusals() {
     assert!(max_pool(&x, 2, 1, 2).is_err());
     let error = max_pool(&Tensor::zeros(&[3, 4]).into(), 2, 2, 0).unwrap_err().to_string();
     assert!(error.contains("4 axes"), "{error}");
+}
+
+#[test]
+fn gpus_agree_on_every_pair_of_sizes() {
+    for size in [[1, 1, 1, 1], [3, 3, 5, 4], [2, 7, 4, 3]] {
+        let x = [random("x", &size)];
+        for factor in [1, 2, 3] {
+            assert_devices_agree(&x, |v, _| upsample_nearest(&v[0], factor));
+        }
+        for [height, width] in [[1, 1], [2 * size[1], 2 * size[2]], [5, 3], [2, 9], [13, 11]] {
+            for align_corners in [false, true] {
+                assert_devices_agree(&x, |v, _| resize_bilinear(&v[0], height, width, align_corners));
+            }
+            assert_devices_agree(&x, |v, _| area_pool(&v[0], height, width));
+        }
+        for (kernel, stride, padding) in [(3, 2, 1), (1, 3, 0), (3, 1, 1)] {
+            assert_devices_agree(&x, |v, _| max_pool(&v[0], kernel, stride, padding));
+        }
+    }
 }

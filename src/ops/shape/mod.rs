@@ -1,6 +1,7 @@
 //! Views and rearrangements: no arithmetic.
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -55,36 +56,42 @@ pub fn narrow(x: &Var, axis: usize, start: usize, length: usize) -> Result<Var> 
     let output = cut(x, axis, start, length)?;
     let shape = x.shape().to_vec();
     Ok(Var::record(output, [x], move |gradient, _| {
-        let zeros = |size: usize| {
-            let mut shape = shape.clone();
-            shape[axis] = size;
-            Tensor::zeros(&shape).to_dtype(gradient.dtype())
-        };
-        Ok([Some(join(&[zeros(start)?, gradient.clone(), zeros(shape[axis] - start - length)?], axis)?)])
+        let geometry = Geometry::new("narrow", &shape, axis)?;
+        Ok([Some(match gradient.device() {
+            Device::Cpu => {
+                let zeros = |size: usize| {
+                    let mut shape = shape.clone();
+                    shape[axis] = size;
+                    Tensor::zeros(&shape).to_dtype(gradient.dtype())
+                };
+                join(&[zeros(start)?, gradient.clone(), zeros(shape[axis] - start - length)?], axis)?
+            }
+            Device::Cuda(device) => cuda::narrow_backward(&device, geometry, gradient, start, length, &shape)?,
+        })])
     }))
 }
 
 /// One row of `table [rows, width]` per i32 id: ids `[..] -> [.., width]`. Ids out of range are an error. The gradient is dense.
 pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
     let [rows, width] = table.dims()?;
-    let found = ids.i32s()?;
+    let on_host = ids.to_device(Device::Cpu)?;
+    let found = on_host.i32s()?;
     if let Some(id) = found.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
         crate::error::bail!("embedding: id {id} is outside the table of {rows} rows");
     }
     let mut shape = ids.shape().to_vec();
     shape.push(width);
     let dtype = table.dtype();
+    let ids = ids.to_device(table.device())?;
     let output = match table.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::from_f32_as(cpu::embedding(width, &table.f32s()?, found), &shape, dtype)?,
+        Device::Cuda(device) => cuda::embedding(&device, table, &ids, &shape)?,
     };
-    let ids = ids.clone();
     Ok(Var::record(output, [table], move |gradient, _| {
-        let share = match gradient.device() {
-            device @ Device::Cuda(_) => return Err(device.no_kernel("joining, cutting or embedding")),
-            Device::Cpu => cpu::embedding_backward(rows, width, ids.i32s()?, &gradient.f32s()?),
-        };
-        Ok([Some(Tensor::from_f32_as(share, &[rows, width], dtype)?)])
+        Ok([Some(match gradient.device() {
+            Device::Cpu => Tensor::from_f32_as(cpu::embedding_backward(rows, width, ids.i32s()?, &gradient.f32s()?), &[rows, width], dtype)?,
+            Device::Cuda(device) => cuda::embedding_backward(&device, &ids, gradient, [rows, width])?,
+        })])
     }))
 }
 
@@ -98,8 +105,8 @@ fn join(parts: &[Tensor], axis: usize) -> Result<Tensor> {
     }
     let geometry = Geometry::new("concat", &shape, axis)?;
     match parts[0].device() {
-        device @ Device::Cuda(_) => Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::new(cpu::concat(geometry, parts)?, &shape),
+        Device::Cuda(device) => cuda::concat(&device, geometry, parts, &shape),
     }
 }
 
@@ -116,7 +123,7 @@ fn cut(x: &Tensor, axis: usize, start: usize, length: usize) -> Result<Tensor> {
         return Ok(x.clone());
     }
     match x.device() {
-        device @ Device::Cuda(_) => Err(device.no_kernel("joining, cutting or embedding")),
         Device::Cpu => Tensor::new(cpu::narrow(geometry, x, start, length)?, &shape),
+        Device::Cuda(device) => cuda::narrow(&device, geometry, x, start, length, &shape),
     }
 }

@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::{concat, embedding, narrow, reshape};
 use crate::tensor::{DType, Tensor};
-use crate::testing::{assert_gradients, random};
+use crate::testing::{assert_devices_agree, assert_gradients, random};
 
 fn counting(shape: &[usize]) -> Tensor {
     let elements: usize = shape.iter().product();
@@ -61,4 +61,16 @@ fn refusals() {
         assert!(error.contains("2 rows"), "{error}");
     }
     assert!(embedding(&x, &Tensor::zeros(&[1])).is_err());
+}
+
+#[test]
+fn gpus_agree() {
+    let inputs = [random("a", &[2, 3, 5]), random("b", &[2, 1, 5])];
+    assert_devices_agree(&inputs, |v, _| concat(&[&v[0], &v[1], &v[0]], 1));
+    assert_devices_agree(&[random("a", &[6, 8]), random("b", &[6, 16])], |v, _| concat(&[&v[0], &v[1]], 1));
+    for (axis, start, length) in [(1, 1, 1), (0, 1, 1), (2, 2, 3)] {
+        assert_devices_agree(&inputs[..1], |v, _| narrow(&v[0], axis, start, length));
+    }
+    let ids = Tensor::from_i32(vec![2, 0, 2, 3], &[2, 2]).unwrap();
+    assert_devices_agree(&[random("table", &[4, 300])], |v, _| embedding(&v[0], &ids));
 }

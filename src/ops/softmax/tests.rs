@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::{softmax, softmax_cross_entropy};
 use crate::tensor::Tensor;
-use crate::testing::{assert_close, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
 
 #[test]
 fn values_by_hand() {
@@ -41,4 +41,14 @@ fn refusals() {
     assert!(softmax_cross_entropy(&x, &Tensor::from_i32(vec![0], &[1]).unwrap()).is_err());
     assert!(softmax_cross_entropy(&x, &Tensor::zeros(&[2])).is_err());
     assert!(softmax(&Tensor::zeros(&[2, 0]).into()).is_err());
+}
+
+#[test]
+fn gpus_agree() {
+    for (rows, classes) in [(9, 5), (3, 33), (17, 100)] {
+        let x = random("x", &[rows, classes]);
+        assert_devices_agree(std::slice::from_ref(&x), |v, _| softmax(&v[0]));
+        let labels = Tensor::from_i32((0..rows).map(|row| (row * 7 % classes) as i32).collect::<Vec<_>>(), &[rows]).unwrap();
+        assert_devices_agree(&[x], |v, _| softmax_cross_entropy(&v[0], &labels));
+    }
 }

@@ -1,0 +1,78 @@
+//! Implicit matrix products: windows are read where they lie (`kernels/conv2d.cu`).
+
+use super::{Added, Geometry};
+use crate::device::cuda::Cuda;
+use crate::error::Result;
+use crate::ops::product::{Lies, Product, WHOLE, column_sums};
+use crate::tensor::Tensor;
+
+/// An image's cells times this many images decide how the depth is split.
+const USUAL_BATCH: usize = 8;
+
+impl Geometry {
+    /// The sizes as the entry points take them.
+    fn arguments(&self) -> [usize; 12] {
+        let &Self { batch, size, inputs, outputs, kernel, stride, before, output_size } = self;
+        [batch, size[0], size[1], inputs, outputs, kernel[0], kernel[1], stride, before[0], before[1], output_size[0], output_size[1]]
+    }
+}
+
+pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &Tensor, added: Added) -> Result<Tensor> {
+    let alike = |term: Option<&Tensor>| term.map(|term| term.to_dtype(x.dtype())).transpose();
+    let (weight, terms) = (weight.to_dtype(x.dtype())?, [alike(added.bias)?, alike(added.per_channel)?, alike(added.residual)?]);
+    let cells = geometry.output_cells();
+    let product = Product {
+        op: "conv2d",
+        pass: "forward",
+        sizes: [geometry.batch * cells, geometry.outputs, geometry.window()],
+        nominal_rows: USUAL_BATCH * cells,
+        lies: [Lies::Along, Lies::Along],
+        whole_packs: geometry.inputs.is_multiple_of(WHOLE),
+        factors: [x, &weight],
+        added: &[terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
+        geometry: &geometry.arguments(),
+        parts_geometry: &[cells],
+    };
+    product.run(device, &geometry.output_shape())
+}
+
+/// Gradients of x, weight, bias, the per-channel term and the residual. `x` is there when the weight's is wanted.
+pub(super) fn backward(
+    device: &Cuda,
+    geometry: &Geometry,
+    x: Option<&Tensor>,
+    weight: &Tensor,
+    gradient: &Tensor,
+    wanted: [bool; 5],
+) -> Result<[Option<Tensor>; 5]> {
+    let &Geometry { batch, inputs, outputs, size, kernel, .. } = geometry;
+    let (cells, output_cells) = (size[0] * size[1], geometry.output_cells());
+    let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
+    let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
+        let (geometry, added) = (geometry.arguments(), [None, None, None]);
+        let product =
+            Product { op: "conv2d", pass, sizes, nominal_rows, lies, whole_packs, factors, added: &added, geometry: &geometry, parts_geometry: &[1] };
+        product.run(device, shape)
+    };
+    let mut shares = [const { None }; 5];
+    if wanted[0] {
+        let (weight, sizes) = (weight.to_dtype(gradient.dtype())?, [batch * cells, inputs, kernel[0] * kernel[1] * outputs]);
+        let lies = [Lies::Along, Lies::Across];
+        shares[0] = Some(product("to_x", sizes, USUAL_BATCH * cells, lies, [gradient, &weight], &geometry.input_shape())?);
+    }
+    if let (true, Some(x)) = (wanted[1], x) {
+        let sizes = [outputs, geometry.window(), batch * output_cells];
+        let share = product("to_weight", sizes, outputs, [Lies::Across, Lies::Across], [gradient, x], weight.shape())?;
+        shares[1] = Some(share.to_dtype(weight.dtype())?);
+    }
+    if wanted[2] {
+        shares[2] = Some(column_sums(device, "conv2d", gradient, [1, batch * output_cells, outputs])?.reshape(&[outputs])?);
+    }
+    if wanted[3] {
+        shares[3] = Some(column_sums(device, "conv2d", gradient, [batch, output_cells, outputs])?);
+    }
+    if wanted[4] {
+        shares[4] = Some(gradient.clone());
+    }
+    Ok(shares)
+}

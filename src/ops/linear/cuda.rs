@@ -1,0 +1,77 @@
+//! One matrix product forward, two backward (`kernels/linear.cu`).
+
+use super::Geometry;
+use crate::device::cuda::Cuda;
+use crate::error::Result;
+use crate::ops::product::{Lies, Product, WHOLE, column_sums};
+use crate::tensor::Tensor;
+
+/// Rows of a sample times this many samples decide how the depth is split.
+const USUAL_BATCH: usize = 8;
+
+/// Rows of a batch of usual size: the axes between the first and the last belong to a sample.
+fn nominal_rows(shape: &[usize]) -> usize {
+    let inner = shape.get(1..shape.len().saturating_sub(1)).unwrap_or_default();
+    USUAL_BATCH * inner.iter().product::<usize>()
+}
+
+pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let &Geometry { rows, inputs, outputs } = geometry;
+    let weight = weight.to_dtype(x.dtype())?;
+    let bias = bias.map(|bias| bias.to_dtype(x.dtype())).transpose()?;
+    let product = Product {
+        op: "linear",
+        pass: "forward",
+        sizes: [rows, outputs, inputs],
+        nominal_rows: nominal_rows(x.shape()),
+        lies: [Lies::Along, Lies::Along],
+        whole_packs: inputs.is_multiple_of(WHOLE),
+        factors: [x, &weight],
+        added: &[bias.as_ref()],
+        geometry: &[rows, inputs, outputs],
+        parts_geometry: &[],
+    };
+    product.run(device, &super::with_last(x.shape(), outputs))
+}
+
+/// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy. `x` is there when the weight's is wanted.
+pub(super) fn backward(
+    device: &Cuda,
+    geometry: &Geometry,
+    x: Option<&Tensor>,
+    weight: &Tensor,
+    gradient: &Tensor,
+    wanted: [bool; 3],
+) -> Result<[Option<Tensor>; 3]> {
+    let &Geometry { rows, inputs, outputs } = geometry;
+    let dtype = gradient.dtype();
+    let product = |pass, sizes: [usize; 3], lies, whole_packs, factors: [&Tensor; 2], shape: &[usize]| {
+        let product = Product {
+            op: "linear",
+            pass,
+            sizes,
+            nominal_rows: if pass == "to_x" { nominal_rows(gradient.shape()) } else { sizes[0] },
+            lies,
+            whole_packs,
+            factors,
+            added: &[None],
+            geometry: &[rows, inputs, outputs],
+            parts_geometry: &[],
+        };
+        product.run(device, shape)
+    };
+    let whole = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
+    let mut shares = [None, None, None];
+    if wanted[0] {
+        let (weight, shape) = (weight.to_dtype(dtype)?, super::with_last(gradient.shape(), inputs));
+        shares[0] = Some(product("to_x", [rows, inputs, outputs], [Lies::Along, Lies::Across], whole, [gradient, &weight], &shape)?);
+    }
+    if let (true, Some(x)) = (wanted[1], x) {
+        let share = product("to_weight", [outputs, inputs, rows], [Lies::Across, Lies::Across], whole, [gradient, x], weight.shape())?;
+        shares[1] = Some(share.to_dtype(weight.dtype())?);
+    }
+    if wanted[2] {
+        shares[2] = Some(column_sums(device, "linear", gradient, [1, rows, outputs])?.reshape(&[outputs])?);
+    }
+    Ok(shares)
+}

@@ -1,0 +1,156 @@
+//! Tiles of the matrix products on CUDA devices (`kernels/common/product.cuh`), which linear layers and convolutions share.
+
+use crate::device::cuda::{Cuda, Launch};
+use crate::error::Result;
+use crate::tensor::{DType, Tensor, scratch};
+
+/// Elements that a 16-byte copy moves; the tensor cores' paths need whole ones.
+pub(crate) const WHOLE: usize = 8;
+
+/// How a product [rows, columns] over a depth is divided among blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tiling {
+    /// What the entry points of this tile end with.
+    pub name: &'static str,
+    pub rows: usize,
+    pub columns: usize,
+    pub threads: usize,
+    /// Parts of the depth, whose sums are added in order afterwards.
+    pub splits: usize,
+}
+
+/// How the elements of an operand lie: neighbours are neighbours in depth, or neighbouring lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lies {
+    Along,
+    Across,
+}
+
+/// Any architecture, element type and shape.
+const PLAIN: Tiling = Tiling { name: "plain", rows: 64, columns: 64, threads: 256, splits: 1 };
+
+/// Tensor cores, the largest first.
+const TENSOR: [Tiling; 3] = [
+    Tiling { name: "128x128", rows: 128, columns: 128, threads: 256, splits: 1 },
+    Tiling { name: "128x64", rows: 128, columns: 64, threads: 128, splits: 1 },
+    Tiling { name: "64x64", rows: 64, columns: 64, threads: 128, splits: 1 },
+];
+
+/// Blocks that keep a large device busy: its multiprocessors. A constant, so that the order of sums is the same on every device.
+const BUSY: usize = 132;
+/// Steps of depth that a part should have at least, of 32 elements each.
+const SHORTEST_PART: usize = 8;
+/// Stages of tiles in shared memory, and depth of each.
+const STAGES: usize = 4;
+const STEP: usize = 32;
+
+impl Tiling {
+    /// The tile for a product whose number of parts may depend on `nominal_rows` alone: rows of a batch of usual size, so that a sample's result does
+    /// not depend on its batch. Tiles of any size add in the same order.
+    pub fn choose(device: &Cuda, dtype: DType, [rows, columns, depth]: [usize; 3], nominal_rows: usize, whole_packs: bool) -> Self {
+        let tensor_cores = dtype != DType::F32 && device.properties().capability >= 80 && whole_packs;
+        let tile = match tensor_cores {
+            true => TENSOR.into_iter().find(|tile| tile.blocks(rows, columns) >= BUSY && tile.waste(columns) <= columns / 8).unwrap_or(TENSOR[2]),
+            false => PLAIN,
+        };
+        let idle = BUSY / TENSOR[2].blocks(nominal_rows, columns).max(1);
+        Self { splits: idle.min(depth / (SHORTEST_PART * STEP)).clamp(1, 16), ..tile }
+    }
+
+    fn blocks(&self, rows: usize, columns: usize) -> usize {
+        rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
+    }
+
+    /// Columns that the last tile has beyond the product.
+    fn waste(&self, columns: usize) -> usize {
+        columns.next_multiple_of(self.columns) - columns
+    }
+
+    /// Bytes of dynamic shared memory.
+    pub fn shared(&self, left: Lies, right: Lies) -> usize {
+        let elements = |lanes: usize, lies: Lies| match lies {
+            Lies::Along => lanes * (STEP + 8),
+            Lies::Across => STEP * (lanes + 8),
+        };
+        if self.name == PLAIN.name { 0 } else { STAGES * (elements(self.rows, left) + elements(self.columns, right)) * 2 }
+    }
+}
+
+/// One product of an op: entry points `<op>_<pass>_<tile>`, with `<op>_add_parts` behind it where the depth is split.
+pub(crate) struct Product<'a> {
+    pub op: &'static str,
+    pub pass: &'static str,
+    /// Rows and columns of the result, and the depth.
+    pub sizes: [usize; 3],
+    /// Rows in a batch of usual size.
+    pub nominal_rows: usize,
+    pub lies: [Lies; 2],
+    /// Whether the neighbours of both operands come in whole 16-byte copies.
+    pub whole_packs: bool,
+    /// The two factors.
+    pub factors: [&'a Tensor; 2],
+    /// What is added behind the product, as the forward entry points take it; the other passes take none.
+    pub added: &'a [Option<&'a Tensor>],
+    /// The remaining parameters of the entry point.
+    pub geometry: &'a [usize],
+    /// The remaining parameters of `<op>_add_parts` between the sizes and the number of parts.
+    pub parts_geometry: &'a [usize],
+}
+
+impl Product<'_> {
+    /// The result as `shape`, in the factors' element type.
+    pub fn run(&self, device: &Cuda, shape: &[usize]) -> Result<Tensor> {
+        let [rows, columns, _] = self.sizes;
+        let dtype = self.factors[0].dtype();
+        let tiling = Tiling::choose(device, dtype, self.sizes, self.nominal_rows, self.whole_packs);
+        let output = scratch(device, shape, dtype)?;
+        if output.elements() == 0 {
+            return Ok(output);
+        }
+        let parts = (tiling.splits > 1).then(|| scratch(device, &[tiling.splits, rows, columns], DType::F32)).transpose()?;
+        let entry = format!("{}_{}_{}", self.op, self.pass, tiling.name);
+        let launch = Launch::new(device, &entry, dtype)
+            .grid(tiling.blocks(rows, columns), 1, tiling.splits)
+            .threads(tiling.threads)
+            .shared(tiling.shared(self.lies[0], self.lies[1]));
+        let launch = self.factors.iter().fold(launch, |launch, factor| launch.tensor(*factor));
+        let forward_only = if self.pass == "forward" { self.added } else { &[] };
+        let launch = forward_only.iter().fold(launch, |launch, term| launch.optional(*term));
+        self.geometry.iter().fold(launch.tensor(&output).optional(parts.as_ref()), |launch, &size| launch.int(size)).run()?;
+        if let Some(parts) = &parts {
+            let launch = Launch::new(device, &format!("{}_add_parts", self.op), dtype).grid((rows * columns).div_ceil(256), 1, 1).threads(256);
+            let launch = self.added.iter().fold(launch, |launch, term| launch.optional(*term)).tensor(&output).tensor(parts).int(rows).int(columns);
+            self.parts_geometry.iter().fold(launch, |launch, &size| launch.int(size)).int(tiling.splits).run()?;
+        }
+        Ok(output)
+    }
+}
+
+/// Rows that one block of `<op>_column_sums` adds.
+const SUM_ROWS: usize = 64;
+
+/// Sums over the rows of each sample of `x [samples, rows, columns]`: `[samples, columns]` in f32.
+pub(crate) fn column_sums(device: &Cuda, op: &str, x: &Tensor, [samples, rows, columns]: [usize; 3]) -> Result<Tensor> {
+    let runs = rows.div_ceil(SUM_ROWS);
+    let (partial, output) = (scratch(device, &[samples, runs, columns], DType::F32)?, scratch(device, &[samples, columns], DType::F32)?);
+    Launch::new(device, &format!("{op}_column_sums"), x.dtype())
+        .grid(runs, samples, 1)
+        .threads(256)
+        .shared(channel_sums_shared(columns, x.dtype()))
+        .tensor(x)
+        .tensor(&partial)
+        .int(rows)
+        .int(columns)
+        .int(SUM_ROWS)
+        .run()?;
+    let launch = Launch::new(device, &format!("{op}_add_runs"), x.dtype()).grid(columns.div_ceil(256), samples, 1).threads(256);
+    launch.tensor(&partial).tensor(&output).int(columns).int(runs).run()?;
+    Ok(output)
+}
+
+/// Bytes of shared memory of `channel_sums` (`kernels/common/channels.cuh`): a thread's packs, then two sums a channel.
+pub(crate) fn channel_sums_shared(channels: usize, dtype: DType) -> usize {
+    let pack = 16 / dtype.bytes();
+    let run = if channels.is_multiple_of(pack) { pack } else { 1 };
+    (2 * run * 256 + 2 * channels) * size_of::<f32>()
+}
