@@ -96,3 +96,19 @@ fn gpus_agree_with_and_without_weights() {
         assert_devices_agree(&inputs(sizes), |v, _| attention(&v[0], &v[1], &v[2], sizes[3], false));
     }
 }
+
+#[test]
+fn gpus_agree_on_a_single_column() {
+    let sizes = [2, 17, 1, 1, 128];
+    let [q, k, v] = inputs(sizes);
+    let weights = reweighting(sizes);
+    // The softmax of one number is 1 whatever q and k are: their gradients are rounding, so only v's is compared.
+    assert_devices_agree(&[v], |v, device| {
+        let there = |tensor: &Tensor| tensor.to_device(device);
+        let like_v = |tensor: &Tensor| Ok::<_, crate::error::Error>(Var::constant(there(tensor)?.to_dtype(v[0].dtype())?));
+        let optional = |tensor: &Option<Tensor>| tensor.as_ref().map(there).transpose();
+        let (probability, logit) = (optional(&weights.probability)?, optional(&weights.logit)?);
+        let weights = Reweighting { columns: there(&weights.columns)?, probability, logit };
+        cross_attention(&like_v(&q)?, &like_v(&k)?, &v[0], sizes[3], &weights)
+    });
+}
