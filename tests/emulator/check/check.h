@@ -109,6 +109,19 @@ private:
     size_t count_;
 };
 
+// What the cases share: small arrays, a kernel that copies one, a stream of its own.
+constexpr size_t COUNT = 128;
+
+inline std::vector<float> filled(float value) { return std::vector<float>(COUNT, value); }
+
+inline void* copy_kernel() { return Kernels("mistakes.cu").function("copy"); }
+
+inline void* new_stream() {
+    void* stream = nullptr;
+    CALL(cuStreamCreate(&stream, NON_BLOCKING));
+    return stream;
+}
+
 // A case of this program: `check <name> [argument]`.
 struct Case {
     const char* name;

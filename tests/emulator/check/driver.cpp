@@ -3,18 +3,6 @@
 
 namespace {
 
-constexpr size_t COUNT = 128;
-
-std::vector<float> filled(float value) { return std::vector<float>(COUNT, value); }
-
-void* copy_kernel() { return Kernels("mistakes.cu").function("copy"); }
-
-void* new_stream() {
-    void* stream = nullptr;
-    CALL(cuStreamCreate(&stream, NON_BLOCKING));
-    return stream;
-}
-
 // Two streams, ordered by an event; a buffer that the host must not touch is not touched.
 void events(int) {
     Array<float> first(filled(1)), second(COUNT), third(COUNT);

@@ -3,18 +3,6 @@
 
 namespace {
 
-constexpr size_t COUNT = 128;
-
-std::vector<float> filled(float value) { return std::vector<float>(COUNT, value); }
-
-void* copy_kernel() { return Kernels("mistakes.cu").function("copy"); }
-
-void* new_stream() {
-    void* stream = nullptr;
-    CALL(cuStreamCreate(&stream, NON_BLOCKING));
-    return stream;
-}
-
 // The mistake: a stream uses what another one has not finished.
 void missing_event(int mistake) {
     Array<float> first(filled(1)), second(filled(0)), third(COUNT);

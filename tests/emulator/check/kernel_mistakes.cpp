@@ -5,8 +5,6 @@
 
 namespace {
 
-constexpr size_t COUNT = 128;
-
 std::vector<float> ascending() {
     std::vector<float> values;
     for (size_t i = 0; i < COUNT; ++i) {

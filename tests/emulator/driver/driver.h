@@ -92,7 +92,10 @@ Result finish_all();
 Result lasting_error();
 
 // Whether any stream captures: then calls that wait for the device are forbidden and spoil the capture.
-Result forbid_in_capture(const char* call);
+Result forbid_in_capture(const std::string& call);
+
+// The same for calls that only the stream in question must not see while it captures; SUCCESS if it does not.
+Result forbid_on_capturing(Stream& stream, const std::string& what);
 
 // ---- Memory (memory.cpp) ----
 

@@ -1,11 +1,18 @@
 // Graphs: what a stream would have done is recorded and can be done again. Work keeps the order in which it was recorded.
 #include "driver.h"
 
-Result forbid_in_capture(const char* call) {
+Result forbid_on_capturing(Stream& stream, const std::string& what) {
+    if (stream.capture == nullptr) {
+        return SUCCESS;
+    }
+    stream.capture->invalid = true;
+    return refuse(CAPTURE_UNSUPPORTED, "%s", what.c_str());
+}
+
+Result forbid_in_capture(const std::string& call) {
     for (auto& stream : all_streams()) {
-        if (stream->capture != nullptr) {
-            stream->capture->invalid = true;
-            return refuse(CAPTURE_UNSUPPORTED, "%s while a stream is capturing", call);
+        if (Result result = forbid_on_capturing(*stream, call + " while a stream is capturing")) {
+            return result;
         }
     }
     return lasting_error();

@@ -202,9 +202,8 @@ EXPORT int cuMemAllocAsync(DevicePointer* pointer, size_t bytes, void* handle) {
     if (stream == nullptr) {
         return INVALID_HANDLE;
     }
-    if (stream->capture != nullptr) {
-        stream->capture->invalid = true;
-        return refuse(CAPTURE_UNSUPPORTED, "cuMemAllocAsync on a capturing stream: a captured step must not allocate");
+    if (Result result = forbid_on_capturing(*stream, "cuMemAllocAsync on a capturing stream: a captured step must not allocate")) {
+        return result;
     }
     if (Result result = used + bytes > COMFORTABLE ? finish(*stream) : lasting_error()) {
         return result;
@@ -221,9 +220,8 @@ EXPORT int cuMemFreeAsync(DevicePointer pointer, void* handle) {
     if (stream == nullptr) {
         return INVALID_HANDLE;
     }
-    if (stream->capture != nullptr) {
-        stream->capture->invalid = true;
-        return refuse(CAPTURE_UNSUPPORTED, "cuMemFreeAsync on a capturing stream: the memory was not allocated by the graph");
+    if (Result result = forbid_on_capturing(*stream, "cuMemFreeAsync on a capturing stream: the memory was not allocated by the graph")) {
+        return result;
     }
     if (live.find(pointer) == live.end()) {
         return refuse(INVALID_VALUE, "cuMemFreeAsync: 0x%llx is not the start of a live allocation", pointer);

@@ -135,9 +135,8 @@ EXPORT int cuStreamSynchronize(void* handle) {
     if (stream == nullptr) {
         return INVALID_HANDLE;
     }
-    if (stream->capture != nullptr) {
-        stream->capture->invalid = true;
-        return refuse(CAPTURE_UNSUPPORTED, "cuStreamSynchronize on a capturing stream");
+    if (Result result = forbid_on_capturing(*stream, "cuStreamSynchronize on a capturing stream")) {
+        return result;
     }
     return finish(*stream);
 }
