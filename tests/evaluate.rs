@@ -1,11 +1,14 @@
 //! `anodiff evaluate` as a user runs it: baselines and pairs on a small data set, killed and gone on with, and what is refused.
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anodiff::testing::miniature;
+use program::{interrupt, refused, succeed};
 
 struct World {
     folder: tempfile::TempDir,
@@ -37,21 +40,6 @@ impl World {
     }
 }
 
-#[track_caller]
-fn succeed(mut command: Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-#[track_caller]
-fn refused(mut command: Command, part: &str) {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
-    assert!(text.contains(part) && !text.contains("panicked"), "{command:?}: expected {part:?} in {text}");
-}
-
 fn results(folder: &Path) -> (String, serde_json::Value) {
     let json = fs::read(folder.join("results.json")).unwrap();
     (fs::read_to_string(folder.join("results.csv")).unwrap(), serde_json::from_slice(&json).unwrap())
@@ -71,10 +59,7 @@ fn one_table_of_all_sources_whatever_happens_on_the_way() {
     assert_eq!(json["rows"][0]["metrics"]["pixel_auroc"]["values"].as_array().unwrap().len(), 2);
 
     for (number, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {
-        let mut child = world.evaluate("parts", &arguments).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(150 + 150 * number as u64));
-        let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
-        child.wait().unwrap();
+        interrupt(world.evaluate("parts", &arguments), Duration::from_millis(150 + 150 * number as u64), signal);
     }
     succeed(world.evaluate("parts", &arguments));
     assert_eq!(results(&world.path("parts")), (csv.clone(), json));
@@ -90,15 +75,15 @@ fn classes_are_told_apart_and_wrong_input_is_refused() {
     let classify = ["--sources", "real", "--classify", "--classifier-width", "2", "--classifier-steps", "4"];
     let output = succeed(world.evaluate("out", &classify));
     assert!(String::from_utf8(output.stdout).unwrap().contains("class ACC"));
-    refused(world.evaluate("out", &["--sources", "real"]), "classifier");
-    refused(world.evaluate("new", &[]), "--generated");
-    refused(world.evaluate("new", &["--sources", "dtd"]), "crop-paste");
-    refused(world.evaluate("new", &["--generated", "nowhere"]), "nowhere");
-    refused(world.evaluate("data/new", &["--sources", "real"]), "inside");
-    refused(world.evaluate("new", &["--sources", "real", "--objects", "plait"]), "plate");
-    refused(world.evaluate("new", &["--sources", "real", "--resolution", "40"]), "multiple of 32");
-    refused(world.evaluate("new", &["--sources", "real", "--seeds", "0"]), "--seeds 0");
-    refused(world.evaluate("new", &["--sources", "real", "--batch-size", "0"]), "--batch-size 0");
-    refused(world.evaluate("new", &["--sources", "real", "--learning-rate", "-1"]), "--learning-rate");
-    refused(world.evaluate("data", &["--sources", "real"]), "inside");
+    refused(world.evaluate("out", &["--sources", "real"]), &["classifier"]);
+    refused(world.evaluate("new", &[]), &["--generated"]);
+    refused(world.evaluate("new", &["--sources", "dtd"]), &["crop-paste"]);
+    refused(world.evaluate("new", &["--generated", "nowhere"]), &["nowhere"]);
+    refused(world.evaluate("data/new", &["--sources", "real"]), &["inside"]);
+    refused(world.evaluate("new", &["--sources", "real", "--objects", "plait"]), &["plate"]);
+    refused(world.evaluate("new", &["--sources", "real", "--resolution", "40"]), &["multiple of 32"]);
+    refused(world.evaluate("new", &["--sources", "real", "--seeds", "0"]), &["--seeds 0"]);
+    refused(world.evaluate("new", &["--sources", "real", "--batch-size", "0"]), &["--batch-size 0"]);
+    refused(world.evaluate("new", &["--sources", "real", "--learning-rate", "-1"]), &["--learning-rate"]);
+    refused(world.evaluate("data", &["--sources", "real"]), &["inside"]);
 }

@@ -1,12 +1,15 @@
 //! The main job as a user runs it, on a miniature model: train, generate, killed and gone on with, and what is refused.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anodiff::testing::miniature;
+use program::{interrupt, refused, succeed};
 
 struct World {
     folder: tempfile::TempDir,
@@ -41,33 +44,6 @@ impl World {
         let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "6", "--steps", "4"];
         self.command("generate", &[&fixed, arguments].concat())
     }
-}
-
-#[track_caller]
-fn succeed(mut command: Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// Exit code 2, one sentence on stderr with all of `parts`, no panic.
-#[track_caller]
-fn refused(mut command: Command, parts: &[&str]) {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
-    assert!(!text.contains("panicked"), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "{command:?}: expected {part:?} in {text}");
-    }
-}
-
-/// Sends SIGKILL or SIGTERM after a while; what the command had done by then is of no concern.
-fn interrupt(mut command: Command, after: Duration, signal: &str) {
-    let mut child = command.spawn().unwrap();
-    std::thread::sleep(after);
-    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    child.wait().unwrap();
 }
 
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
