@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod files;
+pub mod digest;
 pub mod device;
 pub mod tensor;
 pub mod autograd;

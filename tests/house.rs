@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers in order: each uses only those to its left. `files` is atomic file writing; `testing` is for tests and may use anything.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "error",
     "files",
+    "digest",
     "device",
     "tensor",
     "autograd",

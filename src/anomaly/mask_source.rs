@@ -12,6 +12,7 @@ use crate::data::foreground::foreground;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::data::procedural_masks::MaskPlan;
+use crate::digest::hexadecimal;
 use crate::error::Result;
 use crate::tensor::random::Sampler;
 use crate::{input_error, invalid_input};
@@ -109,7 +110,7 @@ impl Masks {
             hash.update((mask.width() as u64).to_le_bytes());
             hash.update(mask.pixels().iter().map(|&pixel| u8::from(pixel)).collect::<Vec<_>>());
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&hash.finalize())
     }
 }
 

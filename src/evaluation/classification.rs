@@ -92,9 +92,7 @@ impl Task for Classification<'_> {
 fn answers(model: &ResNetClassifier, test: &TestSet) -> Result<Vec<usize>> {
     let mut answers = Vec::new();
     for picture in test.pictures.iter().filter(|picture| picture.kind.is_some()) {
-        if let Some(interruption) = signals::interruption() {
-            return Err(interruption);
-        }
+        signals::check()?;
         let logits = model.forward(&Var::constant(batch(&[&picture.specimen])?.0), false)?;
         let logits = logits.f32s()?;
         let Some(best) = (0..logits.len()).reduce(|best, next| if logits[next] > logits[best] { next } else { best }) else {

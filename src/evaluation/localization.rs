@@ -139,9 +139,7 @@ impl Task for Localization<'_> {
 pub fn predict(model: &Localizer, test: &TestSet) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::with_capacity(test.pictures.len());
     for picture in &test.pictures {
-        if let Some(interruption) = signals::interruption() {
-            return Err(interruption);
-        }
+        signals::check()?;
         let (pixels, _) = batch(&[&picture.specimen])?;
         let probabilities = ops::softmax(&model.forward(&Var::constant(pixels), false)?)?;
         let pixels: Vec<f32> = probabilities.f32s()?.iter().skip(1).step_by(2).copied().collect();

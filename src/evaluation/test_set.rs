@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::data::dataset::{Object, SplitRule};
+use crate::digest::hexadecimal;
 use crate::error::Result;
 use crate::evaluation::sources::Specimen;
 
@@ -56,6 +57,6 @@ impl TestSet {
             hash.update(kind);
             picture.specimen.hash(&mut hash);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&hash.finalize())
     }
 }

@@ -177,6 +177,11 @@ impl ParameterSet {
         self.parameters.iter().map(|parameter| parameter.value().elements()).sum()
     }
 
+    /// Names and values as a checkpoint has them.
+    pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        self.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?))).collect()
+    }
+
     /// Freezes or trains all of them.
     pub fn set_trainable(&self, trainable: bool) {
         self.parameters.iter().for_each(|parameter| parameter.set_trainable(trainable));

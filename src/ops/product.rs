@@ -7,6 +7,9 @@ use crate::tensor::{DType, Tensor, scratch};
 /// Elements that a 16-byte copy moves; the tensor cores' paths need whole ones.
 pub(crate) const WHOLE: usize = 8;
 
+/// Rows of a sample times this many samples decide how the depth is split.
+pub(crate) const USUAL_BATCH: usize = 8;
+
 /// How a product [rows, columns] over a depth is divided among blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tiling {

@@ -47,3 +47,11 @@ pub fn interrupted() -> Option<i32> {
 pub fn interruption() -> Option<Error> {
     interrupted().map(|signal| Error::new(Interrupted { signal }))
 }
+
+/// Ends a loop that has nothing to save.
+///
+/// # Errors
+/// [`interruption`], after a signal.
+pub fn check() -> Result<()> {
+    interruption().map_or(Ok(()), Err)
+}

@@ -108,7 +108,7 @@ impl Learned {
 
     /// All tensors under their names in the file, in the checkpoint's layout.
     pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
-        self.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?))).collect()
+        self.parameters.tensors()
     }
 
     /// Everything that is trained or saved.

@@ -9,6 +9,7 @@ use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::{MaskSource, Masks};
 use crate::anomaly::presets::GenerationPreset;
 use crate::data::dataset::{Dataset, Object};
+use crate::digest::hexadecimal;
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
@@ -66,6 +67,6 @@ impl Order<'_> {
         for normal in &object.normals {
             part(normal.file_name().unwrap_or_default().as_encoded_bytes());
         }
-        Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(&hash.finalize()[..8]))
     }
 }

@@ -12,6 +12,7 @@ use super::nvrtc::Compiler;
 use super::resources::Resources;
 use super::sources::{KERNELS, Kernel};
 use crate::device::DType;
+use crate::digest::hexadecimal;
 use crate::error::{Result, bail};
 use crate::invalid_input;
 
@@ -107,7 +108,7 @@ impl Variant {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        let digest: String = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hexadecimal(&hash.finalize()[..16]);
         format!("{}-{}-{}-{digest}.cubin", self.kernel.name, self.element, self.architecture)
     }
 }

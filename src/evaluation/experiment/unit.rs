@@ -96,9 +96,8 @@ impl<'a> Unit<'a> {
     }
 
     fn save(&self, trained: &Trained) -> Result<()> {
-        let tensors = trained.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?)));
         let width = self.bench.plan.localizer.width.to_string();
         let metadata = [("trained_on".to_owned(), self.label()), ("width".to_owned(), width)].into();
-        weights::save(&self.folder.join(MODEL), &tensors.collect::<Result<Vec<_>>>()?, &metadata)
+        weights::save(&self.folder.join(MODEL), &trained.parameters.tensors()?, &metadata)
     }
 }

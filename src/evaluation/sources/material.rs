@@ -12,6 +12,7 @@ use crate::data::foreground::foreground;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::data::pretraining;
+use crate::digest::hexadecimal;
 use crate::error::{Result, bail};
 use crate::invalid_input;
 use crate::tensor::random::Sampler;
@@ -126,7 +127,7 @@ impl Material {
             hash.update((pool.len() as u64).to_le_bytes());
             pool.iter().for_each(|specimen| specimen.hash(&mut hash));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&hash.finalize())
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::Path as FilePath;
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hexadecimal;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
@@ -213,5 +214,5 @@ fn hash(parts: [&Part; 3]) -> Result<String> {
     for part in parts {
         all.update(part.digest()?);
     }
-    Ok(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&all.finalize()))
 }

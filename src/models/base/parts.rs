@@ -50,7 +50,7 @@ impl Part {
 
     /// The parameters under their checkpoint names, in the checkpoint's layout.
     pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
-        self.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?))).collect()
+        self.parameters.tensors()
     }
 
     /// [`Archive::digest`] of the file, or of what the file would be.

@@ -3,11 +3,8 @@
 use super::{Added, Geometry};
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Lies, Product, WHOLE, column_sums};
+use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, column_sums};
 use crate::tensor::Tensor;
-
-/// An image's cells times this many images decide how the depth is split.
-const USUAL_BATCH: usize = 8;
 
 impl Geometry {
     /// The sizes as the entry points take them.

@@ -3,11 +3,8 @@
 use super::Geometry;
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Lies, Product, WHOLE, column_sums};
+use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, column_sums};
 use crate::tensor::Tensor;
-
-/// Rows of a sample times this many samples decide how the depth is split.
-const USUAL_BATCH: usize = 8;
 
 /// Rows of a batch of usual size: the axes between the first and the last belong to a sample.
 fn nominal_rows(shape: &[usize]) -> usize {

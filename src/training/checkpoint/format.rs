@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::device::cpu::{Buffer, CpuStorage, Element};
+use crate::digest::hexadecimal;
 use crate::error::{Result, bail, ensure};
 use crate::files;
 use crate::tensor::{DType, Tensor};
@@ -161,8 +162,4 @@ impl Source {
         ensure!(found == self.recorded, "it is damaged: SHA-256 {found}, recorded {}", self.recorded);
         Ok(())
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -148,7 +148,7 @@ pub fn load_or_encode(folder: &Path, series: Series, vae: &AutoencoderKl, tokeni
     let mut progress = Progress::new(format!("encoding at {} pixels", series.size), "picture", series.count as u64, 0);
     let latents = Latents::encode(series, vae, tokenizer, |done| {
         progress.update(done as u64, "");
-        signals::interruption().map_or(Ok(()), Err)
+        signals::check()
     })?;
     progress.finish();
     let tensors = vec![("values".to_owned(), latents.values.clone()), ("captions".to_owned(), latents.captions.clone())];

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::data::pretraining;
 use crate::diffusion::Schedule as NoiseSchedule;
+use crate::digest::hexadecimal;
 use crate::error::Result;
 use crate::files;
 use crate::models::clip::ClipTextConfig;
@@ -36,6 +37,7 @@ use crate::training::ema::Ema;
 use crate::training::fit::{Plan, Task, fit};
 use crate::training::schedule::Schedule;
 use crate::training::state::State;
+use crate::weights;
 use autoencoder::{AutoencoderStage, AutoencoderTask};
 use captions::{Outlines, TextStage, TextTask};
 use denoiser::{DenoiserStage, DenoiserTask, Pool};
@@ -86,7 +88,8 @@ impl Pretraining {
         let (text_encoder, text_parameters) = self.text_encoder(&pool, &tokenizer)?.finish();
         let stage = DenoiserStage::new(recipe, &unet, text_encoder, schedule, self.seed, &RandomInit { seed: self.seed })?;
         let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
-        let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": fingerprint(&text_parameters)?});
+        let text = hexadecimal(&weights::digest(&text_parameters.tensors()?)?);
+        let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": text});
         let identity = self.identity("denoiser", config);
         let folder = self.folder.join("denoiser");
         let mut task = DenoiserTask { stage: &stage, pool: &pool, vae, tokenizer: &tokenizer, previews: previews(&folder)? };
@@ -177,15 +180,6 @@ pub struct Trained {
     pub tokenizer: ClipTokenizer,
     /// Scaling factor of the latents.
     pub scale: f64,
-}
-
-/// Differs when any value does.
-fn fingerprint(parameters: &ParameterSet) -> Result<String> {
-    let mut hash = crc32fast::Hasher::new();
-    for parameter in parameters.iter() {
-        hash.update(&parameter.value().bytes()?);
-    }
-    Ok(format!("{:08x}", hash.finalize()))
 }
 
 fn previews(folder: &Path) -> Result<PathBuf> {
