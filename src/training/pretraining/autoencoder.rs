@@ -64,6 +64,9 @@ fn opponent_colors() -> Result<Tensor> {
     Tensor::from_f32(vec![third, third, third, half, 0.0, -half, sixth, -2.0 * sixth, sixth], &[3, 3])
 }
 
+/// The least that the posterior's log variance can be: a deviation of 3e-7.
+const SETTLED_LOG_VARIANCE: f32 = -30.0;
+
 /// Weight of the mean squared error beside the mean absolute one: it punishes the few large errors.
 const SQUARED_WEIGHT: f32 = 1.0;
 
@@ -86,6 +89,22 @@ impl AutoencoderStage {
     /// Its parameters.
     pub fn parameters(&self) -> &ParameterSet {
         &self.parameters
+    }
+
+    /// Takes the posterior's noise away for good: it taught the decoder to bear a diffusion model's small errors; the finished model's latents are the
+    /// means, on which the UNet is trained, so that a draw from the posterior is one, too, as good as for Stable Diffusion's.
+    pub(super) fn settle(&self) -> Result<()> {
+        let channels = self.vae.config().latent_channels;
+        self.parameters.iter().try_for_each(|parameter| {
+            let settled = match parameter.name() {
+                "quant_conv.weight" => 0.0,
+                "quant_conv.bias" => SETTLED_LOG_VARIANCE,
+                _ => return Ok(()),
+            };
+            // The second half of the rows is the log variance.
+            let row = parameter.value().elements() / (2 * channels);
+            parameter.update(|values| values[channels * row..].fill(settled))
+        })
     }
 
     /// The loss on step `step`'s own pictures: a pure function of the parameters, the seed and the step.

@@ -75,6 +75,7 @@ impl Pretraining {
         let folder = self.folder.join("autoencoder");
         let mut task = AutoencoderTask { stage: &stage, previews: previews(&folder)? };
         self.train(&folder, &identity, &plan, stage.parameters().clone(), recipe.average, &mut task)?;
+        stage.settle()?;
         Ok(stage)
     }
 

@@ -223,8 +223,8 @@ impl Recipe {
             text_encoder: TINY_TEXT_ENCODER,
             scheduler: SCHEDULER,
             autoencoder: AutoencoderRecipe {
-                steps: 1400,
-                finishing_steps: 400,
+                steps: 2000,
+                finishing_steps: 600,
                 batch: 8,
                 crop: 64,
                 picture: 128,
@@ -232,7 +232,7 @@ impl Recipe {
                 warm_up: 100,
                 average: 0.998,
                 gradient_weight: 1.0,
-                divergence_weight: 1e-5,
+                divergence_weight: 0.05,
             },
             text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
             denoiser: DenoiserRecipe {

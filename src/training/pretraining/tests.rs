@@ -27,6 +27,9 @@ fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
     };
     let expected = finish(&run(whole.path()));
     let model = BaseModel::load(Some(&expected)).unwrap();
+    let picture = Tensor::from_f32((0..32 * 32 * 3).map(|index| (index % 7) as f32 / 7.0).collect::<Vec<_>>(), &[1, 32, 32, 3]).unwrap();
+    let posterior = model.vae.encode(&Var::constant(picture)).unwrap();
+    assert!(posterior.log_variance.tensor().f32s().unwrap().iter().all(|&value| value == -30.0), "the finished model's latents carry no noise");
     assert_eq!(model.resolution(), 32);
     assert_eq!(model.tokenizer.encode_bare("a photo of a broken plate").unwrap().len(), 6, "every word of the captions is one token");
     drop(run(parts.path()).autoencoder().unwrap());
