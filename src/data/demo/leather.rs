@@ -61,7 +61,7 @@ impl Damage {
         let angle = sampler.range(0.0, TAU);
         let length = sampler.range(0.22, 0.42);
         let middle = point(sampler.range(-0.25, 0.25), sampler.range(-0.25, 0.25));
-        let half_width = sampler.range(0.011, 0.018);
+        let half_width = sampler.range(0.015, 0.022);
         let line = Stroke::wandering(sampler, middle - Point::at_angle(angle) * (0.5 * length), angle, length, half_width, 0.8);
         Self::Cut { line, noise: Noise::new(sampler.word()) }
     }
