@@ -26,8 +26,8 @@ pub struct Arguments {
     /// Random weights in the shapes of a published model, sd15 or sd21, in place of a model's files
     #[arg(long, value_name = "NAME", conflicts_with = "model")]
     random: Option<String>,
-    /// Folder of a model in the diffusers layout [default: the embedded model]
-    #[arg(long, value_name = "DIR")]
+    /// Base model: a folder in the diffusers layout or a checkpoint in one .safetensors file [default: the embedded one]
+    #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Height and width of the image in pixels [default: the model's own; 256 with --random]
     #[arg(long, value_name = "PIXELS")]

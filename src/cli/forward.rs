@@ -31,8 +31,8 @@ pub struct Arguments {
     /// The network
     #[arg(value_enum, value_name = "PART")]
     part: Part,
-    /// Base model in the diffusers layout [default: the embedded one]
-    #[arg(long, value_name = "DIR")]
+    /// Base model: a folder in the diffusers layout or a checkpoint in one .safetensors file [default: the embedded one]
+    #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Safetensors file with the inputs
     #[arg(long = "in", value_name = "FILE")]

@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Base model that the run was trained with [default: the embedded one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Where masks come from: real (augmented training masks), procedural, or a folder of mask files
     #[arg(long, default_value = "real", value_name = "SOURCE")]

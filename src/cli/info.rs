@@ -14,8 +14,8 @@ use crate::models::base::{BaseModel, Part};
 /// `anodiff info`: which model to describe.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Base model in the diffusers layout [default: the embedded one]
-    #[arg(long, value_name = "DIR")]
+    /// Base model: a folder in the diffusers layout or a checkpoint in one .safetensors file [default: the embedded one]
+    #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
 }
 

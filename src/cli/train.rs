@@ -30,8 +30,8 @@ pub struct Arguments {
     #[arg(long, value_name = "RUN")]
     #[serde(skip)]
     out: PathBuf,
-    /// Base model: a folder in the diffusers layout [default: the embedded one]
-    #[arg(long, value_name = "DIR")]
+    /// Base model: a folder in the diffusers layout or a checkpoint in one .safetensors file [default: the embedded one]
+    #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
     /// Settings to start from: default, paper or official

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rayon::prelude::*;
 use sha2::Digest;
@@ -22,7 +22,7 @@ use crate::{input_error, invalid_input};
 #[derive(Debug)]
 pub struct Archive {
     label: String,
-    files: Vec<WeightFile>,
+    files: Arc<Vec<WeightFile>>,
     tensors: BTreeMap<String, Place>,
     precision: Precision,
     fit: Mutex<Fit>,
@@ -35,7 +35,7 @@ struct WeightFile {
     metadata: BTreeMap<String, String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     file: usize,
     entry: Entry,
@@ -95,7 +95,30 @@ impl Archive {
             }
             files.push(WeightFile { label, bytes, metadata: header.metadata });
         }
-        Ok(Self { label, files, tensors, precision: Precision::Widened, fit: Mutex::default() })
+        Ok(Self { label, files: Arc::new(files), tensors, precision: Precision::Widened, fit: Mutex::default() })
+    }
+
+    /// Some of the tensors under other names: `rename` gives the new names of each, none for one to leave out, several for one whose rows are that many
+    /// tensors of equal size. The files stay shared.
+    ///
+    /// # Errors
+    /// When the rows cannot be shared out, or two tensors get one name (exit code 2).
+    pub fn renamed(&self, label: String, rename: impl Fn(&str) -> Vec<String>) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for (name, place) in &self.tensors {
+            let names = rename(name);
+            let parts = split_rows(place, names.len()).ok_or_else(|| {
+                let shape = &place.entry.shape;
+                input_error!("{}: expected {} in {} equal parts, found shape {shape:?}", self.label, shown(name), names.len())
+            })?;
+            for (renamed, mut part) in names.into_iter().zip(parts) {
+                part.entry.name = renamed.clone();
+                if tensors.insert(renamed.clone(), part).is_some() {
+                    invalid_input!("{}: {} is there under two names, one of them {}", self.label, shown(&renamed), shown(name));
+                }
+            }
+        }
+        Ok(Self { label, files: Arc::clone(&self.files), tensors, precision: self.precision, fit: Mutex::default() })
     }
 
     /// Sets how floating-point elements come into memory; widened to f32 unless said.
@@ -241,6 +264,22 @@ impl ParameterSource for Archive {
         self.fit().misshaped.push(Misshaped { name: entry.name.clone(), expected: shape.to_vec(), found });
         self.placeholder(shape)
     }
+}
+
+/// `count` tensors of equal size, one behind the other in the file, that together are the one at `place`; `None` where the rows are no multiple.
+fn split_rows(place: &Place, count: usize) -> Option<Vec<Place>> {
+    let Place { file, entry } = place;
+    if count <= 1 {
+        return Some(vec![Place { file: *file, entry: entry.clone() }; count]);
+    }
+    let rows = *entry.shape.first().filter(|rows| rows.is_multiple_of(count))?;
+    let size = (entry.bytes.end - entry.bytes.start) / count as u64;
+    let part = |index: usize| {
+        let start = entry.bytes.start + index as u64 * size;
+        let shape = [&[rows / count], &entry.shape[1..]].concat();
+        Place { file: *file, entry: Entry { shape, bytes: start..start + size, ..entry.clone() } }
+    };
+    Some((0..count).map(part).collect())
 }
 
 fn read_header(label: &str, bytes: &Bytes) -> Result<Header> {

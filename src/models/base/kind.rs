@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::checkpoint::Checkpoint;
+use super::source::Source;
 use crate::error::Result;
 use crate::input_error;
 use crate::invalid_input;
@@ -23,8 +25,8 @@ pub(super) enum Kind {
     Autoencoder,
 }
 
-const NEEDED: &str =
-    "expected a Stable Diffusion 1.x or 2.x text-to-image model as a folder in the diffusers layout (unet, vae, text_encoder, tokenizer, scheduler)";
+const NEEDED: &str = "expected a Stable Diffusion 1.x or 2.x text-to-image model: a folder in the diffusers layout (unet, vae, text_encoder, tokenizer, scheduler) or one \
+     .safetensors file";
 
 impl Kind {
     fn describe(self) -> &'static str {
@@ -34,9 +36,7 @@ impl Kind {
             Self::StableDiffusion3 => "a Stable Diffusion 3 model, which has a transformer in place of the UNet",
             Self::Flux => "a FLUX model, which has a transformer in place of the UNet",
             Self::Inpainting => "an inpainting model: its UNet has 9 input channels (latent, mask and masked image) where 4 are needed",
-            Self::SingleFile => {
-                "a Stable Diffusion checkpoint in one file; convert it to a folder first (diffusers: scripts/convert_original_stable_diffusion_to_diffusers.py)"
-            }
+            Self::SingleFile => "a Stable Diffusion checkpoint in one file",
             Self::TextEncoder => "a text encoder alone",
             Self::Unet => "a UNet alone",
             Self::Autoencoder => "an autoencoder (VAE) alone",
@@ -102,13 +102,13 @@ const PIPELINES: [(&str, &str); 13] = [
     ("IF", "a pixel-space model (DeepFloyd IF)"),
 ];
 
-/// Refuses a path that is no folder, or a folder of another kind of model, saying what it is.
-pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
+/// Opens a folder in the diffusers layout or an original checkpoint; anything else is refused, saying what it is.
+pub(super) fn open(path: &Path) -> Result<Source> {
     if path.is_file() {
-        return Err(refuse_file(path));
+        return open_file(path);
     }
     if !path.is_dir() {
-        invalid_input!("--model {}: there is no such folder; {NEEDED}", path.display());
+        invalid_input!("--model {}: there is no such folder or file; {NEEDED}", path.display());
     }
     let folder = Folder::disk(path);
     let refuse = |what: &str| input_error!("{folder} is {what}; {NEEDED}");
@@ -125,15 +125,16 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
         return Err(refuse(Kind::Sdxl.describe()));
     }
     if has("unet") {
-        return Ok(());
+        return Ok(Source::Folder(folder));
     }
     if has("text_encoder") {
         return Err(refuse("a text encoder without a UNet"));
     }
-    let weights = folder.file_names().into_iter().find(|name| name.ends_with(".safetensors"));
-    match weights {
-        Some(name) => Err(refuse_file(&path.join(name))),
-        None => Err(refuse("no model: it has no unet folder")),
+    let weights = folder.file_names().into_iter().filter(|name| name.ends_with(".safetensors")).collect::<Vec<_>>();
+    match &weights[..] {
+        [] => Err(refuse("no model: it has no unet folder")),
+        [name] => open_file(&path.join(name)),
+        several => Err(refuse(&format!("no model but has several weight files ({}); name the one that is meant", several.join(", ")))),
     }
 }
 
@@ -150,17 +151,16 @@ fn class_of(folder: &Folder) -> Result<Option<String>> {
     Ok(index.get("_class_name").and_then(Value::as_str).map(str::to_owned))
 }
 
-/// What is wrong with a file in place of a folder.
-fn refuse_file(path: &Path) -> crate::error::Error {
+/// A checkpoint in one file.
+fn open_file(path: &Path) -> Result<Source> {
     let shown = path.display();
     if path.extension().is_none_or(|extension| extension != "safetensors") {
-        return input_error!("{shown} is a file; {NEEDED}. Files like .ckpt and .bin can run code when loaded and are not read");
+        invalid_input!("{shown} is a file; {NEEDED}. Files like .ckpt and .bin can run code when loaded and are not read");
     }
-    match Archive::open(path) {
-        Err(error) => error,
-        Ok(archive) => match Kind::of(&archive) {
-            Some(kind) => input_error!("{shown} is {}; {NEEDED}", kind.describe()),
-            None => input_error!("{shown} is a file of {} tensors of an unknown kind; {NEEDED}", archive.names().count()),
-        },
+    let archive = Archive::open(path)?;
+    match Kind::of(&archive) {
+        Some(Kind::SingleFile) => Ok(Source::File(Box::new(Checkpoint::new(path, archive)?))),
+        Some(kind) => invalid_input!("{shown} is {}; {NEEDED}", kind.describe()),
+        None => invalid_input!("{shown} is a file of {} tensors of an unknown kind; {NEEDED}", archive.names().count()),
     }
 }

@@ -1,10 +1,12 @@
-//! The base model: text encoder, UNet, autoencoder and tokenizer of a latent diffusion model, from a folder in the diffusers layout or from the
-//! one embedded in the program. Frozen in everything but `pretrain`.
+//! The base model: text encoder, UNet, autoencoder and tokenizer of a latent diffusion model, from a folder in the diffusers layout, from an original
+//! checkpoint in one file, or from the one embedded in the program. Frozen in everything but `pretrain`.
 
+mod checkpoint;
 mod embedded;
 mod kind;
 mod parts;
 mod save;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +26,7 @@ use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::RandomInit;
 use crate::tensor::DType;
-use crate::weights::Folder;
+use source::Source;
 
 /// A complete model.
 #[derive(Clone, Debug)]
@@ -71,25 +73,25 @@ pub struct Configs<'a> {
 }
 
 impl BaseModel {
-    /// Loads a folder in the diffusers layout; without one, the model embedded in the program.
+    /// Loads a folder in the diffusers layout or an original checkpoint in one `.safetensors` file; without either, the model embedded in the program.
     ///
     /// # Errors
-    /// When the folder holds another kind of model (named as what it is), a file is missing or damaged, or the parts do not fit together (exit code 2).
-    pub fn load(folder: Option<&FilePath>) -> Result<Self> {
-        let folder = source(folder)?;
-        let (text_encoder, text_part) = parts::text_encoder(&folder)?;
-        let (unet, unet_part) = parts::unet(&folder)?;
-        let (vae, vae_part) = parts::vae(&folder)?;
+    /// When it is another kind of model (named as what it is), a file is missing or damaged, or the parts do not fit together (exit code 2).
+    pub fn load(path: Option<&FilePath>) -> Result<Self> {
+        let source = Source::open(path)?;
+        let (text_encoder, text_part) = parts::text_encoder(&source)?;
+        let (unet, unet_part) = parts::unet(&source)?;
+        let (vae, vae_part) = parts::vae(&source)?;
         let model = Self {
             text_encoder,
             unet,
             vae,
-            tokenizer: ClipTokenizer::load(&folder.child("tokenizer"))?,
-            scheduler_config: parts::scheduler(&folder)?,
+            tokenizer: source.tokenizer()?,
+            scheduler_config: source.scheduler()?,
             hash: hash([&text_part, &unet_part, &vae_part])?,
             details: Details { text_encoder: text_part, unet: unet_part, vae: vae_part },
         };
-        model.check(&folder.to_string())?;
+        model.check(&source.to_string())?;
         Ok(model)
     }
 
@@ -117,18 +119,18 @@ impl BaseModel {
     }
 
     /// Loads the text encoder alone.
-    pub fn load_text_encoder(folder: Option<&FilePath>) -> Result<ClipTextModel> {
-        Ok(parts::text_encoder(&source(folder)?)?.0)
+    pub fn load_text_encoder(path: Option<&FilePath>) -> Result<ClipTextModel> {
+        Ok(parts::text_encoder(&Source::open(path)?)?.0)
     }
 
     /// Loads the UNet alone.
-    pub fn load_unet(folder: Option<&FilePath>) -> Result<Unet> {
-        Ok(parts::unet(&source(folder)?)?.0)
+    pub fn load_unet(path: Option<&FilePath>) -> Result<Unet> {
+        Ok(parts::unet(&Source::open(path)?)?.0)
     }
 
     /// Loads the autoencoder alone.
-    pub fn load_vae(folder: Option<&FilePath>) -> Result<AutoencoderKl> {
-        Ok(parts::vae(&source(folder)?)?.0)
+    pub fn load_vae(path: Option<&FilePath>) -> Result<AutoencoderKl> {
+        Ok(parts::vae(&Source::open(path)?)?.0)
     }
 
     /// Writes the model as a folder in the diffusers layout, weights in `dtype`.
@@ -191,21 +193,6 @@ impl BaseModel {
             );
         }
         Ok(())
-    }
-}
-
-/// The folder to read: checked to be one, and not of another kind of model.
-fn source(folder: Option<&FilePath>) -> Result<Folder> {
-    match folder {
-        Some(path) => {
-            kind::refuse_foreign(path)?;
-            Ok(Folder::disk(path))
-        }
-        None if BaseModel::is_embedded() => Ok(Folder::embedded(embedded::FILES)),
-        None => invalid_input!(
-            "the embedded base model is not part of this build: weights/tiny/ was empty when it was compiled; give a folder with --model DIR, or train \
-             one with `anodiff pretrain`"
-        ),
     }
 }
 

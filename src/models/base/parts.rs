@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::input_error;
-use crate::invalid_input;
-use crate::models::base::kind::{self, Kind};
+use crate::models::base::kind::Kind;
+use crate::models::base::source::Source;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
@@ -23,7 +23,7 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn read(folder: &Folder, name: &str) -> Result<Self> {
+    pub(super) fn read(folder: &Folder, name: &str) -> Result<Self> {
         let origin = folder.show(name);
         let text = String::from_utf8(folder.read(name, LARGEST_CONFIG)?).map_err(|error| input_error!("{origin} is not UTF-8: {error}"))?;
         Ok(Self { text, origin })
@@ -62,25 +62,16 @@ impl Part {
     }
 }
 
-pub(super) fn text_encoder(folder: &Folder) -> Result<(ClipTextModel, Part)> {
-    read(folder, "text_encoder", "model", Kind::TextEncoder, |source, config| build_text_encoder(source, config))
+pub(super) fn text_encoder(source: &Source) -> Result<(ClipTextModel, Part)> {
+    read(source, "text_encoder", "model", Kind::TextEncoder, |source, config| build_text_encoder(source, config))
 }
 
-pub(super) fn unet(folder: &Folder) -> Result<(Unet, Part)> {
-    read(folder, "unet", "diffusion_pytorch_model", Kind::Unet, |source, config| build_unet(source, config))
+pub(super) fn unet(source: &Source) -> Result<(Unet, Part)> {
+    read(source, "unet", "diffusion_pytorch_model", Kind::Unet, |source, config| build_unet(source, config))
 }
 
-pub(super) fn vae(folder: &Folder) -> Result<(AutoencoderKl, Part)> {
-    read(folder, "vae", "diffusion_pytorch_model", Kind::Autoencoder, |source, config| build_vae(source, config))
-}
-
-/// The scheduler's config. A model without one is refused: a wrong guess would not show but in bad pictures.
-pub(super) fn scheduler(folder: &Folder) -> Result<ConfigFile> {
-    let (scheduler, name) = (folder.child("scheduler"), "scheduler_config.json");
-    if !scheduler.has(name) {
-        invalid_input!("{} is missing: it says how much noise each step has; copy it from the model's publisher", scheduler.show(name));
-    }
-    ConfigFile::read(&scheduler, name)
+pub(super) fn vae(source: &Source) -> Result<(AutoencoderKl, Part)> {
+    read(source, "vae", "diffusion_pytorch_model", Kind::Autoencoder, |source, config| build_vae(source, config))
 }
 
 pub(super) fn build_text_encoder(source: &dyn ParameterSource, config: ConfigFile) -> Result<(ClipTextModel, Part)> {
@@ -102,19 +93,13 @@ pub(super) fn build_vae(source: &dyn ParameterSource, config: ConfigFile) -> Res
 }
 
 fn read<M>(
-    folder: &Folder,
+    source: &Source,
     name: &str,
     stem: &str,
     expected: Kind,
     build: impl Fn(&dyn ParameterSource, ConfigFile) -> Result<(M, Part)>,
 ) -> Result<(M, Part)> {
-    let part = folder.child(name);
-    if !part.exists() {
-        invalid_input!("{folder} has no {name} folder: expected a model in the diffusers layout (unet, vae, text_encoder, tokenizer, scheduler)");
-    }
-    let config = ConfigFile::read(&part, "config.json")?;
-    let archive = Archive::in_folder(&part, stem)?;
-    kind::refuse_other(&archive, expected)?;
+    let (config, archive) = source.part(name, stem, expected)?;
     let (model, mut built) = build(&archive, config)?;
     archive.finish()?;
     built.digest = Some(archive.digest()?);

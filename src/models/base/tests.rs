@@ -9,7 +9,7 @@ use crate::models::tokenizer;
 use crate::tensor::Tensor;
 use crate::tensor::random::Sampler;
 use crate::testing::random;
-use crate::weights::{self, EmbeddedFile};
+use crate::weights::{self, EmbeddedFile, Folder};
 
 const TEXT: &str = r#"{"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "vocab_size": 540, "hidden_size": 16, "intermediate_size": 32,
     "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 24, "hidden_act": "quick_gelu"}"#;
@@ -68,9 +68,9 @@ fn an_embedded_model_loads_like_a_folder() {
     let folder = saved();
     let read = |name: &str| -> EmbeddedFile { (name.to_owned().leak(), fs::read(folder.path().join(name)).unwrap().leak()) };
     let files: &'static [EmbeddedFile] = vec![read("unet/config.json"), read("unet/diffusion_pytorch_model.safetensors")].leak();
-    let (unet, part) = parts::unet(&Folder::embedded(files)).unwrap();
+    let (unet, part) = parts::unet(&Source::Folder(Folder::embedded(files))).unwrap();
     assert_eq!((unet.config(), part.parameters.elements()), (model().unet.config(), model().details.unet.parameters.elements()));
-    let error = parts::vae(&Folder::embedded(files)).unwrap_err().to_string();
+    let error = parts::vae(&Source::Folder(Folder::embedded(files))).unwrap_err().to_string();
     assert!(error.contains("the embedded model has no vae folder"), "{error}");
     if !BaseModel::is_embedded() {
         assert!(BaseModel::load(None).unwrap_err().to_string().contains("the embedded base model is not part of this build"));
@@ -194,7 +194,7 @@ fn foreign_models_are_named() {
         folder
     };
     type Tensors = &'static [(&'static str, &'static [usize])];
-    let cases: [(Tensors, &str); 11] = [
+    let cases: [(Tensors, &str); 10] = [
         (&[("lora_unet_down_blocks_0.lora_down.weight", &[1, 1])], "a LoRA"),
         (&[("unet.down_blocks.0.attn1.to_q.lora_A.weight", &[1, 1])], "a LoRA"),
         (&[("conditioner.embedders.0.x", &[1]), ("model.diffusion_model.input_blocks.0.0.weight", &[1, 4, 1, 1])], "an SDXL model"),
@@ -202,7 +202,6 @@ fn foreign_models_are_named() {
         (&[("transformer_blocks.0.norm1_context.linear.weight", &[1])], "a Stable Diffusion 3 model"),
         (&[("double_blocks.0.img_attn.qkv.weight", &[1])], "a FLUX model"),
         (&[("model.diffusion_model.input_blocks.0.0.weight", &[1, 9, 1, 1])], "an inpainting model"),
-        (&[("model.diffusion_model.input_blocks.0.0.weight", &[1, 4, 1, 1])], "a Stable Diffusion checkpoint in one file"),
         (&[("text_model.embeddings.token_embedding.weight", &[1, 1])], "a text encoder alone"),
         (&[("encoder.down_blocks.0.resnets.0.conv1.weight", &[1])], "an autoencoder (VAE) alone"),
         (&[("something", &[1])], "1 tensors of an unknown kind"),

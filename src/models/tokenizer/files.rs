@@ -12,7 +12,7 @@ use crate::{input_error, invalid_input};
 const LARGEST_FILE: u64 = 64 << 20;
 const MOST_TOKENS: usize = 1 << 20;
 /// Where a configuration gives no length, or transformers' stand-in for "none" (1e30).
-const DEFAULT_LENGTH: usize = 77;
+pub(super) const DEFAULT_LENGTH: usize = 77;
 const LONGEST: f64 = 4096.0;
 
 /// What a tokenizer is made of, checked.
@@ -87,16 +87,16 @@ pub(super) const END: &str = "<|endoftext|>";
 
 impl Vocabulary {
     /// CLIP's special tokens with a vocabulary of one's own.
-    pub fn from_texts(vocab: &str, merges: &str, length: usize) -> Result<Self> {
+    pub fn from_texts(vocab: &str, merges: &str, length: usize, pad: &str) -> Result<Self> {
         let config = serde_json::json!({
             "tokenizer_class": "CLIPTokenizer", "model_max_length": length,
-            "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END,
+            "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": pad,
         });
-        let [start, end, pad, unknown] = [START, END, END, END].map(str::to_owned);
+        let [start, end, pad, unknown] = [START, END, pad, END].map(str::to_owned);
         let vocabulary = Self {
             ids: parse(vocab, "vocab.json")?,
             merges: parse_merges(merges, "merges.txt")?,
-            special: BTreeMap::from([(start.clone(), false), (end.clone(), false)]),
+            special: BTreeMap::from([(start.clone(), false), (end.clone(), false), (pad.clone(), false)]),
             start,
             end,
             pad,

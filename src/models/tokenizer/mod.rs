@@ -4,6 +4,7 @@
 mod files;
 mod pipeline;
 mod train;
+mod vocabulary;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +43,13 @@ impl ClipTokenizer {
 
     /// From the contents of `vocab.json` and `merges.txt`, as [`train`] gives them, with CLIP's own special tokens.
     pub fn from_vocabulary(vocab_json: &str, merges_txt: &str, length: usize) -> Result<Self> {
-        Self::build(Vocabulary::from_texts(vocab_json, merges_txt, length)?)
+        Self::build(Vocabulary::from_texts(vocab_json, merges_txt, length, files::END)?)
+    }
+
+    /// OpenAI CLIP's own, of 49,408 tokens and length 77, which checkpoints in one file do without because every program has it. `pad` fills short
+    /// texts: `<|endoftext|>` in Stable Diffusion 1.x, `!` in 2.x.
+    pub fn clip(pad: &str) -> Result<Self> {
+        Self::build(Vocabulary::from_texts(&vocabulary::clip()?, vocabulary::CLIP_MERGES, files::DEFAULT_LENGTH, pad)?)
     }
 
     fn build(vocabulary: Vocabulary) -> Result<Self> {

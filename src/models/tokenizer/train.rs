@@ -9,15 +9,7 @@ use serde_json::json;
 use crate::error::{Result, ensure};
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::tokenizer::files::{END, START};
-
-/// What every byte is written as: itself where it is a visible character, a character from U+0100 on otherwise (GPT-2's `bytes_to_unicode`), in the
-/// order of CLIP's vocabulary.
-fn byte_alphabet() -> Vec<char> {
-    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    let plain = (0..=255u8).filter(|&byte| visible(byte)).map(char::from);
-    let moved = (0..=255u8).filter(|&byte| !visible(byte)).zip('\u{100}'..).map(|(_, character)| character);
-    plain.chain(moved).collect()
-}
+use crate::models::tokenizer::vocabulary;
 
 /// Builds the contents of `vocab.json` and `merges.txt` in CLIP's layout (bytes, bytes that end a word, merges, start and end token), such that every
 /// word of the texts is a single token. The pair that most words share is merged first; ties go to the first in alphabetical order.
@@ -25,9 +17,7 @@ fn byte_alphabet() -> Vec<char> {
 /// # Errors
 /// When there is no word in the texts.
 pub fn train<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<(String, String)> {
-    let alphabet = byte_alphabet();
-    let mut tokens: Vec<String> = alphabet.iter().map(char::to_string).collect();
-    tokens.extend(alphabet.iter().map(|byte| format!("{byte}</w>")));
+    let mut tokens = vocabulary::bytes();
     let mut words = words(texts, &tokens)?;
     ensure!(!words.is_empty(), "a tokenizer needs at least one word");
     let mut merges = String::from("#version: 0.2\n");
@@ -37,14 +27,7 @@ pub fn train<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<(String, St
         writeln!(merges, "{first} {second}")?;
         tokens.push(merged);
     }
-    tokens.extend([START, END].map(str::to_owned));
-    // Two ways to one token would give it two ids.
-    let mut ids = serde_json::Map::new();
-    for token in tokens {
-        let next = ids.len();
-        ids.entry(token).or_insert(json!(next));
-    }
-    Ok((serde_json::to_string(&ids)?, merges))
+    Ok((vocabulary::numbered(tokens)?, merges))
 }
 
 /// The distinct words of the texts as symbols, cut as the tokenizer cuts them: with a vocabulary of bytes only, every byte is a token.
