@@ -236,8 +236,8 @@ impl Recipe {
             },
             text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
             denoiser: DenoiserRecipe {
-                steps: 26_000,
-                finishing_steps: 14_000,
+                steps: 25_000,
+                finishing_steps: 17_000,
                 batch: 16,
                 small_pictures: 8_000,
                 large_pictures: 3_000,
