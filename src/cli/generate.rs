@@ -6,14 +6,16 @@ use clap::Args;
 use serde::Serialize;
 
 use super::folders::outside_of_data;
+use super::train_masks::mask_file;
 use super::{Globals, output};
-use crate::anomaly::generated_set::{Finished, NAME};
+use crate::anomaly::generated_set::{Finished, Manifest, NAME};
 use crate::anomaly::generation::Glimpse;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{GenerationPreset, Preset};
 use crate::anomaly::production::{Observer, Order, produce};
 use crate::anomaly::reweighting::{BOUND, Mode, Reweighting};
+use crate::anomaly::shard::Shard;
 use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::files;
@@ -51,7 +53,8 @@ pub struct Arguments {
     /// Base model that the run was trained with [default: the embedded one]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
-    /// Where masks come from: real (augmented training masks), procedural, or a folder of mask files
+    /// Where masks come from: learned (by `anodiff train-masks` in RUN), real (augmented training masks), procedural, or a folder: one that `anodiff
+    /// masks` filled, or any with mask files
     #[arg(long, default_value = "real", value_name = "SOURCE")]
     masks: String,
     /// Attention re-weighting: off, paper, official or default [default: the run's preset]
@@ -69,6 +72,9 @@ pub struct Arguments {
     /// Images computed together; no image depends on it
     #[arg(long, default_value_t = 4, value_name = "N")]
     batch_size: usize,
+    /// Make one share of the pairs: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n; all shares may run at once on one folder
+    #[arg(long, default_value = "1/1", value_name = "SHARE")]
+    shard: String,
     /// Keep estimates and weight maps of some steps in DIR/intermediates
     #[arg(long)]
     save_intermediates: bool,
@@ -85,6 +91,7 @@ struct Outcome {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let kind = Kind::new(&arguments.object, &arguments.defect);
+    let shard = Shard::parse(&arguments.shard, |name| std::env::var(name).ok())?;
     let base = BaseModel::load(arguments.model.as_deref())?;
     let learned = Learned::load(&learned_file(&arguments.learned), &base)?;
     learned.position(&kind)?;
@@ -92,7 +99,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     outside_of_data(&arguments.out, &arguments.data)?;
     let dataset = Dataset::scan(&arguments.data)?;
     files::create_folder(&arguments.out)?;
-    let _lock = FolderLock::acquire(&arguments.out)?;
+    let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
     signals::install()?;
     let order = Order {
         base: &base,
@@ -100,16 +107,20 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         dataset: &dataset,
         kind: kind.clone(),
         settings,
-        masks: MaskSource::parse(&arguments.masks),
+        masks: MaskSource::parse(&arguments.masks, &mask_file(&arguments.learned)),
         count: arguments.count,
         batch_size: arguments.batch_size,
         seed: globals.seed,
         out: &arguments.out,
+        shard,
     };
     let watched = if arguments.save_intermediates { u64::MAX } else { 0 };
     let mut watch = Watch::new(&arguments.out, kind, watched);
     let summary = produce(&order, &mut watch)?;
     watch.finish();
+    if shard.is_whole() {
+        Manifest::join(&arguments.out, &learned.metadata.kinds)?;
+    }
     if globals.json {
         return output::json(&Outcome { out: arguments.out.clone(), made: summary.made, kept: summary.kept });
     }
@@ -132,7 +143,8 @@ impl Arguments {
     }
 }
 
-fn learned_file(path: &Path) -> PathBuf {
+/// The learned file that a run folder holds, or that is named itself.
+pub(super) fn learned_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(LEARNED) } else { path.to_owned() }
 }
 

@@ -12,9 +12,11 @@ mod forward;
 mod generate;
 mod info;
 mod kernels;
+mod masks;
 pub mod output;
 mod pretrain;
 mod train;
+mod train_masks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -127,17 +129,29 @@ pub enum Command {
     /// The run folder gets checkpoints, a log (log.jsonl, TensorBoard events), validation pictures and in the end learned.safetensors, which
     /// `anodiff generate --learned` takes.
     Train(train::Arguments),
+    /// Learn what the masks of every defect type look like, all in one run, so that new masks can be drawn
+    ///
+    /// Plain textual inversion on the masks drawn as pictures. The folder masks/ of the run gets checkpoints, a log, pictures of drawn masks and in
+    /// the end masks.safetensors, which `masks` and `generate --masks learned` take.
+    TrainMasks(train_masks::Arguments),
+    /// Make masks ahead: drawn from what train-masks learned, or from cheaper sources; says how many of those drawn were usable
+    ///
+    /// Learned masks are cleaned, held to the areas of the real ones, kept from the border and put on the object. Finished masks are kept: the same
+    /// command again goes on, a larger --count adds.
+    Masks(masks::Arguments),
     /// Generate pixel-aligned image/mask pairs of a learned defect type
     ///
     /// The folder gets the MVTec AD layout and manifest.jsonl with one line a pair. Finished pairs are kept: the same command again goes on, a
     /// larger --count adds, another type shares the folder. An image depends on the seed, object, type and its number alone.
     Generate(generate::Arguments),
+    ///
     /// Measure what generated pairs are worth: train inspection networks on them and on baselines, and test on the data set's own pictures
     ///
     /// For each object a localisation U-Net (DRAEM's) is trained on normal pictures and defects of one source, and tested on the real test pictures:
     /// image and pixel AUROC, AP, F1-max and PRO, per object, per type and averaged. A finished training is not done again, an interrupted one goes on
     /// when the command is given again.
     Evaluate(evaluate::Arguments),
+    ///
     /// Train a small base model from nothing on procedural industrial pictures, as the embedded one was
     ///
     /// First the autoencoder, then text encoder and UNet together on its latents. The folder gets checkpoints, logs, previews and in the end model/ in
@@ -157,6 +171,8 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::Bench(arguments) => bench::run(arguments, globals),
         Command::Check(arguments) => check::run(arguments, globals),
         Command::Train(arguments) => train::run(arguments, globals),
+        Command::TrainMasks(arguments) => train_masks::run(arguments, globals),
+        Command::Masks(arguments) => masks::run(arguments, globals),
         Command::Generate(arguments) => generate::run(arguments, globals),
         Command::Evaluate(arguments) => evaluate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),

@@ -168,7 +168,7 @@ impl Arguments {
 }
 
 /// The side of the images: a whole number of latent cells.
-fn resolution(asked: Option<usize>, base: &BaseModel) -> Result<usize> {
+pub(super) fn resolution(asked: Option<usize>, base: &BaseModel) -> Result<usize> {
     const LARGEST: usize = 2048;
     let cell = base.vae.downscale();
     let side = asked.unwrap_or(base.resolution());

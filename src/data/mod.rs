@@ -3,11 +3,13 @@
 pub mod rectangle;
 pub mod resample;
 pub mod picture;
+pub mod json_lines;
 pub mod mask;
 pub mod dataset;
 pub mod augmentation;
 pub mod drawing;
 pub mod demo;
 pub mod foreground;
+pub mod mask_rules;
 pub mod procedural_masks;
 pub mod pretraining;

@@ -13,4 +13,5 @@ pub mod signals;
 pub mod state;
 pub mod tensorboard;
 pub mod embeddings;
+pub mod masks;
 pub mod pretraining;

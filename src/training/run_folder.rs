@@ -87,7 +87,28 @@ impl FolderLock {
     /// # Errors
     /// Another process has it, or the folder cannot be written to (exit code 2).
     pub fn acquire(folder: &Path) -> Result<Self> {
-        let path = folder.join(LOCK);
+        Self::acquire_share(folder, "")
+    }
+
+    /// Takes the lock of one share of a run, which excludes nothing but the same share; `suffix` names it.
+    ///
+    /// # Errors
+    /// As [`FolderLock::acquire`].
+    pub fn acquire_share(folder: &Path, suffix: &str) -> Result<Self> {
+        Self::take(folder, suffix)?.map_err(|holder| held(folder, &holder))
+    }
+
+    /// As [`FolderLock::acquire_share`]; `None` when another process has the lock.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to (exit code 2).
+    pub fn try_acquire(folder: &Path, suffix: &str) -> Result<Option<Self>> {
+        Ok(Self::take(folder, suffix)?.ok())
+    }
+
+    /// The lock, or who has it.
+    fn take(folder: &Path, suffix: &str) -> Result<std::result::Result<Self, String>> {
+        let path = folder.join(format!("run{suffix}.lock"));
         loop {
             let failed = |error: io::Error| input_error!("cannot lock the folder {}: {error}", folder.display());
             let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
@@ -95,9 +116,9 @@ impl FolderLock {
             let _ = (&file).take(500).read_to_string(&mut holder);
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(held(folder, &holder)),
+                Err(TryLockError::WouldBlock) => return Ok(Err(holder)),
                 // Some network file systems have no locks; then the word of the file counts.
-                Err(TryLockError::Error(_)) if may_live(&holder) => return Err(held(folder, &holder)),
+                Err(TryLockError::Error(_)) if may_live(&holder) => return Ok(Err(holder)),
                 Err(TryLockError::Error(_)) => {}
             }
             // The holder before may have removed the file between opening and locking; then this lock is on a file that nobody else sees.
@@ -108,7 +129,7 @@ impl FolderLock {
                 note(&format!("the last run in {} ended without tidying up ({}); taking its place", folder.display(), holder.trim()));
             }
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", signature())).map_err(failed)?;
-            return Ok(Self { path, file });
+            return Ok(Ok(Self { path, file }));
         }
     }
 }

@@ -92,18 +92,28 @@ impl<'a> Conditioner<'a> {
     /// `spatial [batch, n, width]` -> `[batch, length, width]`; `[batch, k + n, width]` when direct.
     pub fn context(&self, samples: &[Sample], spatial: &Var) -> Result<Context> {
         let [batch, tokens, width] = spatial.dims()?;
-        ensure!(batch == samples.len() && batch > 0, "{} samples and {batch} spatial embeddings", samples.len());
-        let (mut rows, mut first) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
+        ensure!(batch == samples.len(), "{} samples and {batch} spatial embeddings", samples.len());
+        let mut learned = Vec::with_capacity(batch);
         for (index, sample) in samples.iter().enumerate() {
             let spatial = ops::reshape(&ops::narrow(spatial, 0, index, 1)?, &[tokens, width])?;
-            let learned = ops::concat(&[&sample.anomaly, &spatial], 0)?;
+            learned.push((sample.template, ops::concat(&[&sample.anomaly, &spatial], 0)?));
+        }
+        self.context_of(&learned)
+    }
+
+    /// The context of a batch of learned rows alone, each `[rows, width]` with its template: as [`Conditioner::context`], which puts two embeddings
+    /// together, where there is only one.
+    pub fn context_of(&self, samples: &[(usize, Var)]) -> Result<Context> {
+        ensure!(!samples.is_empty(), "a batch needs at least one sample");
+        let (mut rows, mut first) = (Vec::with_capacity(samples.len()), Vec::with_capacity(samples.len()));
+        for (template, learned) in samples {
             ensure!(learned.dim(0) == self.rows, "{} learned rows, expected {}", learned.dim(0), self.rows);
             let row = match self.mode {
-                ConditioningMode::Direct => learned,
-                ConditioningMode::Text => self.insert(&self.prompts[sample.template], &learned)?,
+                ConditioningMode::Direct => learned.clone(),
+                ConditioningMode::Text => self.insert(&self.prompts[*template], learned)?,
             };
-            first.push(if self.mode == ConditioningMode::Text { self.prompts[sample.template].before.len() } else { 0 });
-            rows.push(ops::reshape(&row, &[1, row.dim(0), width])?);
+            first.push(if self.mode == ConditioningMode::Text { self.prompts[*template].before.len() } else { 0 });
+            rows.push(ops::reshape(&row, &[1, row.dim(0), row.dim(1)])?);
         }
         let rows = ops::concat(&rows.iter().collect::<Vec<_>>(), 0)?;
         let tokens = if self.mode == ConditioningMode::Text { self.text.forward_embeddings(&rows)? } else { rows };

@@ -1,22 +1,21 @@
 //! `manifest.jsonl`: one line per finished pair.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::anomaly::learned::Kind;
-use crate::error::{Context, Result};
+use crate::anomaly::shard::Shard;
+use crate::data::json_lines::{self, JsonLines};
+use crate::error::Result;
 use crate::files;
-use crate::{input_error, invalid_input};
+use crate::input_error;
 
 /// The manifest's name in the folder.
 pub const NAME: &str = "manifest.jsonl";
-
-/// A manifest may have this many bytes: more than ten million pairs.
-const MOST_BYTES: u64 = 4 << 30;
+/// What the names of a manifest and of its parts begin with.
+const STEM: &str = "manifest";
 
 /// A finished pair. Paths use `/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +37,7 @@ pub struct Entry {
     pub seed: u64,
     /// The prompt template.
     pub template: String,
-    /// Where the mask came from: `real`, `procedural`, or the file's name.
+    /// Where the mask came from: `learned`, `real`, `procedural`, or the file's name.
     pub mask_source: String,
     /// DDIM steps.
     pub steps: usize,
@@ -59,36 +58,70 @@ impl Entry {
     }
 }
 
+/// The finished pairs of a folder, in the order of its manifest's lines and parts, without touching anything; none without a manifest.
+///
+/// # Errors
+/// When a file cannot be read or a whole line is not an entry (exit code 2).
+pub fn read_entries(folder: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for part in json_lines::parts(folder, STEM)? {
+        entries.extend(JsonLines::read(&part)?);
+    }
+    Ok(entries)
+}
+
 /// The lines of a manifest and the file to append to.
 #[derive(Debug)]
 pub struct Manifest {
-    path: PathBuf,
-    file: File,
-    entries: BTreeMap<Kind, BTreeMap<u64, Entry>>,
+    file: JsonLines,
+    entries: Entries,
 }
 
+/// Finished pairs by type and number.
+type Entries = BTreeMap<Kind, BTreeMap<u64, Entry>>;
+
 impl Manifest {
-    /// Opens or creates the manifest of a folder. A last line without its end, left by a killed process, is cut off: its pair is made again.
+    /// Opens or creates the manifest of a folder to append to; see [`Manifest::open_share`].
     ///
     /// # Errors
-    /// When the file cannot be read or written, or a whole line is not an entry (exit code 2).
+    /// When a file cannot be read or written, or a whole line is not an entry (exit code 2).
     pub fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(NAME);
-        let unwritable = |error: std::io::Error| input_error!("cannot write {}: {error}", path.display());
-        let file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(unwritable)?;
-        let bytes = files::read_limited(&path, MOST_BYTES)?;
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(unwritable)?;
+        Self::open_share(folder, Shard::WHOLE)
+    }
+
+    /// Opens or creates a share's part of the manifest to append to. A last line without its end, left by a killed process, is cut off: its pair is made
+    /// again. The lines of other parts are read, too.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn open_share(folder: &Path, shard: Shard) -> Result<Self> {
+        let own = folder.join(format!("{STEM}{}.jsonl", shard.suffix()));
+        let (file, lines) = JsonLines::open(&own)?;
+        let mut manifest = Self { file, entries: Entries::new() };
+        for other in json_lines::parts(folder, STEM)?.into_iter().filter(|path| *path != own) {
+            JsonLines::read(&other)?.into_iter().for_each(|entry| keep(&mut manifest.entries, entry));
         }
-        let mut manifest = Self { path: path.clone(), file, entries: BTreeMap::new() };
-        for (number, line) in bytes[..whole].split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-            match serde_json::from_slice::<Entry>(line) {
-                Ok(entry) => manifest.keep(entry),
-                Err(error) => invalid_input!("{}, line {}: not an entry of a manifest: {error}", path.display(), number + 1),
-            }
-        }
+        lines.into_iter().for_each(|entry| keep(&mut manifest.entries, entry));
         Ok(manifest)
+    }
+
+    /// Joins the parts of a divided run to one manifest, in the order of `kinds` and then of numbers, as a run that was not divided writes it. Only
+    /// when no process appends any more.
+    pub fn join(folder: &Path, kinds: &[Kind]) -> Result<()> {
+        let parts = json_lines::parts(folder, STEM)?;
+        let whole = folder.join(NAME);
+        if parts.iter().all(|part| *part == whole) {
+            return Ok(());
+        }
+        let mut entries = Entries::new();
+        read_entries(folder)?.into_iter().for_each(|entry| keep(&mut entries, entry));
+        let others = entries.keys().filter(|kind| !kinds.contains(kind));
+        let ordered: Vec<&Entry> = kinds.iter().chain(others).filter_map(|kind| entries.get(kind)).flat_map(BTreeMap::values).collect();
+        files::write_bytes_atomic(&whole, &json_lines::to_lines(&ordered)?)?;
+        for part in parts.iter().filter(|part| **part != whole) {
+            std::fs::remove_file(part).map_err(|error| input_error!("cannot remove {}: {error}", part.display()))?;
+        }
+        Ok(())
     }
 
     /// The finished pairs of a type by their number.
@@ -103,22 +136,12 @@ impl Manifest {
 
     /// Adds finished pairs, whose files are in place, and waits until the disk has the lines.
     pub fn append(&mut self, entries: Vec<Entry>) -> Result<()> {
-        let mut lines = Vec::new();
-        for entry in &entries {
-            serde_json::to_writer(&mut lines, entry).context("writing a manifest line")?;
-            lines.push(b'\n');
-        }
-        let before = self.file.seek(SeekFrom::End(0));
-        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
-            // Half a line would spoil those that follow once the disk has room again.
-            let _ = before.and_then(|length| self.file.set_len(length));
-            invalid_input!("cannot write {}: {error}; free some space and run the same command again", self.path.display());
-        }
-        entries.into_iter().for_each(|entry| self.keep(entry));
+        self.file.append(&entries)?;
+        entries.into_iter().for_each(|entry| keep(&mut self.entries, entry));
         Ok(())
     }
+}
 
-    fn keep(&mut self, entry: Entry) {
-        self.entries.entry(entry.kind()).or_default().insert(entry.index, entry);
-    }
+fn keep(entries: &mut Entries, entry: Entry) {
+    entries.entry(entry.kind()).or_default().insert(entry.index, entry);
 }

@@ -17,16 +17,17 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::anomaly::learned::Kind;
+use crate::anomaly::shard::Shard;
 use crate::data::dataset::check_name;
 use crate::error::Result;
 use crate::files;
 use crate::invalid_input;
 
-pub use manifest::{Entry, Manifest, NAME};
+pub use manifest::{Entry, Manifest, NAME, read_entries};
 pub use writer::{Finished, Writer};
 
 /// Digits of a file's stem: fixed, so that every program sorts them alike.
-const DIGITS: usize = 6;
+pub(super) const DIGITS: usize = 6;
 
 /// The most pairs of one type, given by the digits of a stem.
 pub const MOST_PAIRS: u64 = 1_000_000;
@@ -63,13 +64,13 @@ impl GeneratedSet {
     ///
     /// # Errors
     /// When the folder cannot be written, its manifest is damaged, or it holds pairs of this type made with other settings (exit code 2).
-    pub fn open(root: &Path, kind: &Kind, recipe: &str) -> Result<Self> {
+    pub fn open(root: &Path, kind: &Kind, recipe: &str, shard: Shard) -> Result<Self> {
         check_name("object", &kind.object)?;
         check_name("type", &kind.defect)?;
         for part in ["test", "ground_truth"] {
             files::create_folder(&root.join(&kind.object).join(part).join(&kind.defect))?;
         }
-        let manifest = Manifest::open(root)?;
+        let manifest = Manifest::open_share(root, shard)?;
         if let Some(other) = manifest.finished(kind).find(|entry| entry.recipe != recipe) {
             invalid_input!(
                 "{} already holds pairs of {kind} made with other settings (seed {}, {} steps, eta {}, guidance {}, re-weighting {}, masks {}, recipe {}); \

@@ -103,8 +103,7 @@ impl Examples {
     fn draw_one(&self, purpose: &str, step: u64, position: u64) -> Example {
         let kinds = self.pairs.len();
         let mut sampler = Sampler::new(self.seed, &format!("{purpose} example"), &[step, position]);
-        let order = Sampler::new(self.seed, &format!("{purpose} order"), &[step, position / kinds as u64]).permutation(kinds);
-        let kind = order[(position % kinds as u64) as usize];
+        let kind = kind_at(self.seed, purpose, step, position, kinds);
         let sample = sampler.pick(&self.pairs[kind]);
         let template = sampler.below(self.templates);
         let sample = match self.augmentation {
@@ -113,6 +112,12 @@ impl Examples {
         };
         Example { sample, kind, template }
     }
+}
+
+/// Which of `kinds` types the example at `position` of a step is of: all take turns, in an order drawn anew each round.
+pub(in crate::anomaly) fn kind_at(seed: u64, purpose: &str, step: u64, position: u64, kinds: usize) -> usize {
+    let order = Sampler::new(seed, &format!("{purpose} order"), &[step, position / kinds as u64]).permutation(kinds);
+    order[(position % kinds as u64) as usize]
 }
 
 /// Which pairs a preset trains on.

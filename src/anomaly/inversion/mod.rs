@@ -1,6 +1,7 @@
 //! One step of masked textual inversion (METHOD section 5; paper Eq. 5 and 6): the loss whose gradient moves e_a and E.
 
 mod examples;
+mod noised;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +17,10 @@ use crate::error::{Result, ensure};
 use crate::models::base::BaseModel;
 use crate::ops::{self, MaskedMean};
 use crate::tensor::Tensor;
-use crate::tensor::random::Stream;
 
+pub(in crate::anomaly) use examples::kind_at;
 pub use examples::{Example, Examples, resized_mask, split_rule};
+pub(in crate::anomaly) use noised::{Noised, Streams};
 
 /// Passes over training masks that [`Inversion::measure_batch_norm`] makes: with a momentum of 0.1 the running averages forget what they started from.
 const MEASURING_PASSES: u64 = 60;
@@ -67,19 +69,11 @@ impl<'a> Inversion<'a> {
     pub fn loss(&self, purpose: &str, step: u64, first: u64, examples: &[Example]) -> Result<Var> {
         ensure!(!examples.is_empty(), "a batch needs at least one example");
         let preset = &self.learned.metadata.preset;
-        let streams = |what: &str| -> Vec<Stream> {
-            let name = format!("{purpose} {what}");
-            (0..examples.len() as u64).map(|index| Stream::new(self.learned.metadata.seed, &name, &[step, first + index])).collect()
-        };
+        let streams = Streams { seed: self.learned.metadata.seed, purpose, step, first, count: examples.len() as u64 };
         let pictures: Vec<&Picture> = examples.iter().map(|example| &example.sample.picture).collect();
-        let clean = latents::encode(&self.base.vae, &pictures, preset.training.latent, &streams("latent"))?;
-        let [batch, height, width, _] = clean.dims()?;
-        let noise = latents::normal(&streams("noise"), &clean.shape()[1..])?;
-        let total = self.schedule.train_timesteps();
-        let timesteps: Vec<i32> = streams("time step").into_iter().map(|stream| stream.sampler().below(total) as i32).collect();
-        let timesteps = Tensor::from_i32(timesteps, &[batch])?;
-        let noisy = self.schedule.add_noise(&clean, &noise, &timesteps)?;
-        let target = self.schedule.target(&clean, &noise, &timesteps)?;
+        let clean = latents::encode(&self.base.vae, &pictures, preset.training.latent, &streams.of("latent"))?;
+        let [_, height, width, _] = clean.dims()?;
+        let Noised { latents: noisy, timesteps, target } = Noised::draw(&self.schedule, &clean, &streams)?;
 
         let context = self.context(examples)?;
         let prediction = self.base.unet.forward(&Var::constant(noisy), &timesteps, &context, None)?;

@@ -140,13 +140,20 @@ impl Learned {
     /// # Errors
     /// When it was not learned: the message lists what was and names the nearest (exit code 2).
     pub fn position(&self, kind: &Kind) -> Result<usize> {
-        let kinds = &self.metadata.kinds;
-        if let Some(position) = kinds.iter().position(|known| known == kind) {
-            return Ok(position);
-        }
-        let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
-        let wanted = kind.to_string();
-        let hint = nearest(&wanted, names.iter().map(String::as_str)).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-        invalid_input!("{wanted} (--object, --type) was not learned{hint} There are: {}", names.join(", "))
+        position_of(kind, &self.metadata.kinds)
     }
+}
+
+/// The position of a type among learned ones.
+///
+/// # Errors
+/// When it is none of them: the message lists them and names the nearest (exit code 2).
+pub(in crate::anomaly) fn position_of(kind: &Kind, kinds: &[Kind]) -> Result<usize> {
+    if let Some(position) = kinds.iter().position(|known| known == kind) {
+        return Ok(position);
+    }
+    let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+    let wanted = kind.to_string();
+    let hint = nearest(&wanted, names.iter().map(String::as_str)).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+    invalid_input!("{wanted} (--object, --type) was not learned{hint} There are: {}", names.join(", "))
 }

@@ -1,11 +1,14 @@
 //! The three presets as data: every number that the paper leaves open, with its source (METHOD). A run records its preset whole.
 
+mod masks;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
+
+pub use masks::{MaskPreset, MaskSampling, MaskStart};
 
 use crate::anomaly::reweighting::Reweighting;
 use crate::anomaly::templates::TemplateSet;

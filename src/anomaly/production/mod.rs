@@ -10,15 +10,11 @@ use std::collections::btree_map::Entry;
 
 use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths};
 use crate::anomaly::generation::{Generator, Glimpse, Job};
-use crate::anomaly::mask_source::Masks;
+use crate::anomaly::places::{Place, Places};
 use crate::anomaly::presets::{BatchNormPolicy, GROUP};
-use crate::data::dataset::Object;
 use crate::data::mask::Mask;
-use crate::data::picture::Picture;
 use crate::error::{Result, bail};
-use crate::invalid_input;
 use crate::tensor::Tensor;
-use crate::tensor::random::Sampler;
 
 pub use order::Order;
 
@@ -65,12 +61,13 @@ pub struct Summary {
 /// Wrong input (exit code 2); [`Interrupted`](crate::error::Interrupted) after a signal, when every finished pair is on the disk.
 pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
     let producer = Producer::new(order)?;
-    let set = GeneratedSet::open(order.out, &order.kind, &producer.recipe)?;
-    let missing = set.missing(&order.kind, order.count);
-    let kept = order.count - missing.len() as u64;
+    let set = GeneratedSet::open(order.out, &order.kind, &producer.recipe, order.shard)?;
+    let own = (0..order.count).filter(|&index| order.shard.contains(index)).count() as u64;
+    let missing: Vec<u64> = set.missing(&order.kind, order.count).into_iter().filter(|&index| order.shard.contains(index)).collect();
+    let kept = own - missing.len() as u64;
     let mut writer = set.into_writer()?;
     let mut done = kept;
-    observer.started(kept, order.count);
+    observer.started(kept, own);
     for indices in missing.chunks(order.batch_size) {
         // On a signal the batch is given up; what was queued before is written when the writer is dropped.
         let pairs = producer.batch(indices, observer)?;
@@ -82,20 +79,11 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
     Ok(Summary { made: done - kept, kept })
 }
 
-/// Where a defect goes.
-struct Place {
-    normal: Picture,
-    mask: Mask,
-    source: String,
-}
-
 struct Producer<'a> {
     order: &'a Order<'a>,
-    object: &'a Object,
+    places: Places<'a>,
     generator: Generator<'a>,
-    masks: Masks,
     recipe: String,
-    side: usize,
 }
 
 impl<'a> Producer<'a> {
@@ -103,28 +91,19 @@ impl<'a> Producer<'a> {
         order.check()?;
         let metadata = &order.learned.metadata;
         let generator = Generator::new(order.base, order.learned, order.kind.clone(), order.settings.clone(), order.seed)?;
-        let object = order.dataset.object(&order.kind.object)?;
-        if object.normals.is_empty() {
-            invalid_input!(
-                "{} has no normal picture to put a defect on; expected {}/train/good/*",
-                order.kind.object,
-                order.dataset.root.join(&order.kind.object).display()
-            );
-        }
-        let found = object.defect_type(&order.kind.defect)?;
         let side = metadata.resolution;
-        let masks = Masks::load(&order.masks, &order.kind, found, metadata.preset.name, side, order.seed)?;
-        let recipe = order.recipe(object, &masks)?;
-        Ok(Self { order, object, generator, masks, recipe, side })
+        let places = Places::new(order.dataset, order.base, &order.kind, &order.masks, metadata.preset.name, side, order.seed)?;
+        let recipe = order.recipe(&places)?;
+        Ok(Self { order, places, generator, recipe })
     }
 
     /// The pairs of these indices.
     fn batch(&self, indices: &[u64], observer: &mut dyn Observer) -> Result<Vec<Finished>> {
-        let places = indices.iter().map(|&index| self.place(index)).collect::<Result<Vec<_>>>()?;
-        let spatial = self.spatial(indices, &places)?;
+        let places = self.places.at(indices, &|| observer.interrupted())?;
+        let spatial = self.spatial(indices, &places, observer)?;
         let job = |((&index, place), spatial): ((&u64, &Place), Tensor)| Job {
             normal: place.normal.clone(),
-            mask: place.mask.clone(),
+            mask: place.drawn.mask.clone(),
             spatial,
             template: self.template(index),
             index,
@@ -132,54 +111,36 @@ impl<'a> Producer<'a> {
         let jobs: Vec<Job> = indices.iter().zip(&places).zip(spatial).map(job).collect();
         let generated = self.generator.generate(&jobs, observer.glimpses(indices[0]), &|| observer.interrupted())?;
         let mut pairs = Vec::with_capacity(jobs.len());
-        for ((job, generated), place) in jobs.iter().zip(generated).zip(places) {
+        for ((job, generated), Place { drawn, .. }) in jobs.iter().zip(generated).zip(places) {
             if !generated.trace.is_empty() {
                 observer.trace(job.index, &generated.trace)?;
             }
-            pairs.push(Finished { image: generated.image, mask: place.mask, entry: self.entry(job, place.source)? });
+            pairs.push(Finished { image: generated.image, mask: drawn.mask, entry: self.entry(job, drawn.source)? });
         }
         Ok(pairs)
     }
 
-    /// The normal picture and the mask of an index.
-    fn place(&self, index: u64) -> Result<Place> {
-        let normal = Picture::load(&self.object.normals[self.normal(index)])?.resized(self.side, self.side);
-        let (mask, source) = self.masks.mask(index, &normal)?;
-        Ok(Place { normal, mask, source })
-    }
-
     /// e_s of each index's mask. Where batch norm looks at several masks, these are always the same whole group of consecutive indices.
-    fn spatial(&self, indices: &[u64], places: &[Place]) -> Result<Vec<Tensor>> {
+    fn spatial(&self, indices: &[u64], places: &[Place], observer: &dyn Observer) -> Result<Vec<Tensor>> {
         if self.order.learned.metadata.preset.batch_norm != BatchNormPolicy::Always {
-            return self.generator.embed(&places.iter().map(|place| &place.mask).collect::<Vec<_>>());
+            return self.generator.embed(&masks(places));
         }
         let mut groups: BTreeMap<u64, Vec<Tensor>> = BTreeMap::new();
         let size = GROUP as u64;
         for group in indices.iter().map(|index| index / size) {
             let Entry::Vacant(vacant) = groups.entry(group) else { continue };
-            let places = (group * size..(group + 1) * size).map(|index| self.place(index)).collect::<Result<Vec<_>>>()?;
-            vacant.insert(self.generator.embed(&places.iter().map(|place| &place.mask).collect::<Vec<_>>())?);
+            let members: Vec<u64> = (group * size..(group + 1) * size).collect();
+            vacant.insert(self.generator.embed(&masks(&self.places.at(&members, &|| observer.interrupted())?))?);
         }
         Ok(indices.iter().map(|index| groups[&(index / size)][(index % size) as usize].clone()).collect())
     }
 
-    /// Which normal picture: all of them in a random order, then all again in another.
-    fn normal(&self, index: u64) -> usize {
-        let count = self.object.normals.len();
-        let round = index / count as u64;
-        self.sampler("normal", round).permutation(count)[(index % count as u64) as usize]
-    }
-
     fn template(&self, index: u64) -> usize {
-        self.order.learned.metadata.templates.draw(&mut self.sampler("template", index))
-    }
-
-    fn sampler(&self, purpose: &str, index: u64) -> Sampler {
-        Sampler::new(self.order.seed, &format!("generate {purpose}\0{}\0{}", self.order.kind.object, self.order.kind.defect), &[index])
+        self.order.learned.metadata.templates.draw(&mut self.places.sampler("template", index))
     }
 
     fn entry(&self, job: &Job, mask_source: String) -> Result<generated_set::Entry> {
-        let normal = &self.object.normals[self.normal(job.index)];
+        let normal = self.places.normal(job.index);
         let Some(normal) = normal.strip_prefix(&self.order.dataset.root).ok().and_then(|path| path.to_str()) else {
             bail!("{} is not inside the data set's folder {}", normal.display(), self.order.dataset.root.display())
         };
@@ -202,4 +163,8 @@ impl<'a> Producer<'a> {
             recipe: self.recipe.clone(),
         })
     }
+}
+
+fn masks(places: &[Place]) -> Vec<&Mask> {
+    places.iter().map(|place| &place.drawn.mask).collect()
 }

@@ -6,9 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::anomaly::generated_set::MOST_PAIRS;
 use crate::anomaly::learned::{Kind, Learned};
-use crate::anomaly::mask_source::{MaskSource, Masks};
+use crate::anomaly::mask_source::MaskSource;
+use crate::anomaly::places::Places;
 use crate::anomaly::presets::GenerationPreset;
-use crate::data::dataset::{Dataset, Object};
+use crate::anomaly::shard::Shard;
+use crate::data::dataset::Dataset;
 use crate::digest::hexadecimal;
 use crate::error::{Context, Result};
 use crate::invalid_input;
@@ -36,6 +38,8 @@ pub struct Order<'a> {
     pub seed: u64,
     /// The folder.
     pub out: &'a Path,
+    /// Which of the pairs this process makes.
+    pub shard: Shard,
 }
 
 impl Order<'_> {
@@ -49,8 +53,8 @@ impl Order<'_> {
         Ok(())
     }
 
-    /// A digest of everything that the pairs depend on: equal recipes make equal pairs. Paths, batch size and count are no part of it.
-    pub(super) fn recipe(&self, object: &Object, masks: &Masks) -> Result<String> {
+    /// A digest of everything that the pairs depend on: equal recipes make equal pairs. Paths, batch size, count and shard are no part of it.
+    pub(super) fn recipe(&self, places: &Places) -> Result<String> {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
@@ -63,8 +67,8 @@ impl Order<'_> {
         let settings = serde_json::to_string(&(&self.learned.metadata, &self.settings)).context("the settings as JSON")?;
         part(settings.as_bytes());
         part(&self.seed.to_le_bytes());
-        part(masks.fingerprint().as_bytes());
-        for normal in &object.normals {
+        part(places.masks().fingerprint()?.as_bytes());
+        for normal in &places.object().normals {
             part(normal.file_name().unwrap_or_default().as_encoded_bytes());
         }
         Ok(hexadecimal(&hash.finalize()[..8]))

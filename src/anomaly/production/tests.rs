@@ -7,8 +7,10 @@ use crate::anomaly::generated_set::NAME;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{GenerationPreset, Preset, PresetName};
+use crate::anomaly::shard::Shard;
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::Dataset;
+use crate::data::picture::Picture;
 use crate::error::exit_code;
 use crate::models::base::BaseModel;
 use crate::testing::miniature;
@@ -46,6 +48,7 @@ fn order<'a>(world: &'a World, out: &'a Path, count: u64, batch_size: usize) -> 
         batch_size,
         seed: 4,
         out,
+        shard: Shard::WHOLE,
     }
 }
 
@@ -160,7 +163,7 @@ fn masks_from_a_folder_are_taken_in_order() {
     Mask::empty(8, 8).save(&folder.join("m3.png")).unwrap();
     for (masks, reason) in [
         (MaskSource::Folder(folder), "m3.png"),
-        (MaskSource::Folder(world.folder.path().join("nowhere")), "expected real, procedural or a folder"),
+        (MaskSource::Folder(world.folder.path().join("nowhere")), "expected learned, real, procedural or a folder"),
         (MaskSource::Real, "other settings"),
     ] {
         let error = produce(&with(masks), &mut watch()).unwrap_err();

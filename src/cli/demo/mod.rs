@@ -18,6 +18,7 @@ use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{Preset, PresetName};
 use crate::anomaly::production::{Order, produce};
+use crate::anomaly::shard::Shard;
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::Dataset;
 use crate::data::demo::{self, Plan};
@@ -151,6 +152,7 @@ fn generate(arguments: &Arguments, globals: &Globals, base: &BaseModel, learned:
             batch_size: WATCHED as usize,
             seed: globals.seed,
             out,
+            shard: Shard::WHOLE,
         };
         let mut watch = Watch::new(out, kind.clone(), WATCHED);
         produce(&order, &mut watch)?;

@@ -12,7 +12,7 @@ use image::ImageFormat;
 
 pub use resize::CellRule;
 
-use crate::data::picture::{decode, encode_png};
+use crate::data::picture::{Picture, decode, encode_png};
 use crate::data::rectangle::Rectangle;
 use crate::error::{Context, Result, ensure};
 use crate::files::write_bytes_atomic;
@@ -207,6 +207,12 @@ impl Mask {
     /// Top and bottom exchanged.
     pub fn flipped_vertically(&self) -> Self {
         Self { pixels: self.pixels.chunks(self.width).rev().flatten().copied().collect(), ..*self }
+    }
+
+    /// The mask as a picture: white where it is set, black elsewhere.
+    pub fn to_picture(&self) -> Picture {
+        let pixels = self.pixels.iter().flat_map(|&set| [if set { 1.0 } else { -1.0 }; 3]).collect();
+        Picture::from_parts(self.width, self.height, pixels)
     }
 
     /// The mask as an 8-bit single-channel PNG file of 0 and 255.

@@ -21,6 +21,8 @@ use crate::training::schedule::Schedule;
 use crate::training::state::State;
 use validation::Validation;
 
+pub(in crate::training) use validation::stitched;
+
 /// The final file of a run.
 pub const LEARNED: &str = "learned.safetensors";
 
@@ -94,7 +96,8 @@ fn identity(learned: &Learned, options: &Options) -> Result<Identity> {
     Ok(Identity { task: "anomaly embeddings".into(), base_model: metadata.base_model.clone(), seed: metadata.seed, config })
 }
 
-fn schedule(optimizer: &Optimizer, steps: u64) -> Schedule {
+/// The learning rate over a run.
+pub(in crate::training) fn schedule(optimizer: &Optimizer, steps: u64) -> Schedule {
     let rate = optimizer.learning_rate;
     if optimizer.cosine || optimizer.warmup_steps > 0 {
         let last = if optimizer.cosine { rate / 10.0 } else { rate };
@@ -104,9 +107,9 @@ fn schedule(optimizer: &Optimizer, steps: u64) -> Schedule {
     }
 }
 
-/// AdamW with the encoder's own rate; embeddings are never decayed, because the text encoder gives meaning to their length.
-fn optimiser(learned: &Learned, optimizer: &Optimizer) -> Result<AdamW> {
-    let options = AdamWOptions {
+/// The numbers of AdamW.
+pub(in crate::training) fn options_of(optimizer: &Optimizer) -> AdamWOptions {
+    AdamWOptions {
         beta1: optimizer.beta1,
         beta2: optimizer.beta2,
         epsilon: optimizer.epsilon,
@@ -114,8 +117,12 @@ fn optimiser(learned: &Learned, optimizer: &Optimizer) -> Result<AdamW> {
         decoupled: true,
         clip_norm: optimizer.clip_norm,
         absent: if optimizer.absent_types_move { AbsentGradient::Zero } else { AbsentGradient::Skip },
-    };
-    AdamW::grouped(learned.parameters(), options, |parameter| {
+    }
+}
+
+/// AdamW with the encoder's own rate; embeddings are never decayed, because the text encoder gives meaning to their length.
+fn optimiser(learned: &Learned, optimizer: &Optimizer) -> Result<AdamW> {
+    AdamW::grouped(learned.parameters(), options_of(optimizer), |parameter| {
         if parameter.name().starts_with("anomaly.") {
             Group { learning_rate_factor: 1.0, weight_decay: Some(0.0) }
         } else {

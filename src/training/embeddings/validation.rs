@@ -88,18 +88,12 @@ impl<'a> Validation<'a> {
         let spatial = generator.embed(&[&shown.mask])?.remove(0);
         let job = Job { normal: shown.normal.clone(), mask: shown.mask.clone(), spatial, template: 0, index: 0 };
         let generated = generator.generate(&[job], 0, &signals::interrupted)?.remove(0).image;
-        Ok([shown.example.clone(), white_where(&shown.mask), shown.normal.clone(), generated])
+        Ok([shown.example.clone(), shown.mask.to_picture(), shown.normal.clone(), generated])
     }
 }
 
-/// A mask as a picture.
-fn white_where(mask: &Mask) -> Picture {
-    let pixels = mask.pixels().iter().flat_map(|&inside| [if inside { 1.0 } else { -1.0 }; 3]).collect();
-    Picture::from_parts(mask.width(), mask.height(), pixels)
-}
-
 /// Pictures of one size, side by side and row below row.
-fn stitched(rows: &[[Picture; 4]]) -> Picture {
+pub(in crate::training) fn stitched(rows: &[[Picture; 4]]) -> Picture {
     let (width, height) = (rows[0][0].width(), rows[0][0].height());
     let mut pixels = Vec::with_capacity(3 * 4 * width * height * rows.len());
     for row in rows {

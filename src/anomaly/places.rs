@@ -1,0 +1,91 @@
+//! Where the defects of a type go: which normal picture and which mask each number has.
+
+use std::path::PathBuf;
+
+use crate::anomaly::learned::Kind;
+use crate::anomaly::mask_source::{Drawn, MaskSource, Masks, Request};
+use crate::anomaly::presets::PresetName;
+use crate::data::dataset::{Dataset, Object};
+use crate::data::picture::Picture;
+use crate::error::Result;
+use crate::invalid_input;
+use crate::models::base::BaseModel;
+use crate::tensor::random::Sampler;
+
+/// Where one defect goes.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The normal picture.
+    pub normal: Picture,
+    /// The mask on it, and where that came from.
+    pub drawn: Drawn,
+}
+
+/// The places of a type. Place `index` is a function of (seed, object, type, index) and the data set alone.
+pub struct Places<'a> {
+    object: &'a Object,
+    kind: Kind,
+    masks: Masks<'a>,
+    side: usize,
+    seed: u64,
+}
+
+impl<'a> Places<'a> {
+    /// Reads the masks of a source, for pictures of `side` x `side` pixels.
+    ///
+    /// # Errors
+    /// When the data set lacks the type or has no normal picture of the object, or as [`Masks::load`] (exit code 2).
+    pub fn new(
+        dataset: &'a Dataset,
+        base: &'a BaseModel,
+        kind: &Kind,
+        masks: &MaskSource,
+        preset: PresetName,
+        side: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        let object = dataset.object(&kind.object)?;
+        if object.normals.is_empty() {
+            invalid_input!(
+                "{} has no normal picture to put a defect on; expected {}/train/good/*",
+                kind.object,
+                dataset.root.join(&kind.object).display()
+            );
+        }
+        let found = object.defect_type(&kind.defect)?;
+        let masks = Masks::load(masks, base, &Request { kind, found, preset, side, seed })?;
+        Ok(Self { object, kind: kind.clone(), masks, side, seed })
+    }
+
+    /// The places of some numbers; learned masks are drawn together. `stop` as in [`Masks::masks`].
+    pub fn at(&self, indices: &[u64], stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Place>> {
+        let load = |&index: &u64| Ok(Picture::load(self.normal(index))?.resized(self.side, self.side));
+        let normals: Vec<Picture> = indices.iter().map(load).collect::<Result<_>>()?;
+        let wanted: Vec<(u64, &Picture)> = indices.iter().copied().zip(&normals).collect();
+        let drawn = self.masks.masks(&wanted, stop)?;
+        Ok(normals.into_iter().zip(drawn).map(|(normal, drawn)| Place { normal, drawn }).collect())
+    }
+
+    /// The file of a number's normal picture: all of them in a random order, then all again in another.
+    pub fn normal(&self, index: u64) -> &PathBuf {
+        let count = self.object.normals.len();
+        let round = index / count as u64;
+        let order = self.sampler("normal", round).permutation(count);
+        &self.object.normals[order[(index % count as u64) as usize]]
+    }
+
+    /// Random numbers of this type for one purpose.
+    pub fn sampler(&self, purpose: &str, index: u64) -> Sampler {
+        Sampler::new(self.seed, &format!("generate {purpose}\0{}\0{}", self.kind.object, self.kind.defect), &[index])
+    }
+
+    /// The object.
+    pub fn object(&self) -> &'a Object {
+        self.object
+    }
+
+    /// The masks.
+    pub fn masks(&self) -> &Masks<'a> {
+        &self.masks
+    }
+}

@@ -1,0 +1,138 @@
+//! Learned masks as a user runs them: train-masks, masks, generate with them, killed and gone on with, divided over processes, and what is refused.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anodiff::testing::miniature;
+use program::{interrupt, refused, succeed};
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 6);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        command.current_dir(self.folder.path()).arg(name).args(["--data", "data", "--model", "model", "--threads", "2"]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn train_masks(&self, out: &str, arguments: &[&str]) -> Command {
+        let fixed = ["--out", out, "--steps", "8", "--batch-size", "2", "--checkpoint-every", "2", "--validate-every", "4"];
+        self.command("train-masks", &[&fixed, arguments].concat())
+    }
+
+    fn masks(&self, out: &str, arguments: &[&str]) -> Command {
+        self.command("masks", &[&["--learned", "run", "--out", out, "--count", "5", "--steps", "3"], arguments].concat())
+    }
+
+    fn generate(&self, out: &str, arguments: &[&str]) -> Command {
+        let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "5", "--steps", "3"];
+        self.command("generate", &[&fixed, arguments].concat())
+    }
+}
+
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.to_string_lossy().ends_with(".tmp") {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
+    let world = World::new();
+    succeed(world.command("train", &["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"]));
+    let output = succeed(world.train_masks("run", &["--json"]));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((result["steps"].as_u64(), result["types"].as_u64()), (Some(8), Some(2)));
+    for (number, signal) in ["-KILL", "-TERM"].into_iter().enumerate() {
+        interrupt(world.train_masks("again", &["--resume"]), Duration::from_millis(100 + 90 * number as u64), signal);
+    }
+    succeed(world.train_masks("again", &["--resume"]));
+    for name in ["masks/masks.safetensors", "masks/log.jsonl"] {
+        assert_eq!(fs::read(world.path("run").join(name)).unwrap(), fs::read(world.path("again").join(name)).unwrap(), "{name}");
+    }
+
+    let output = succeed(world.masks("whole", &["--json"]));
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    assert_eq!(rows[0]["masks"], 5);
+    assert!((0.0..=1.0).contains(&rows[0]["acceptance_rate"].as_f64().unwrap()), "{rows}");
+    for after in [60, 150] {
+        interrupt(world.masks("parts", &["--batch-size", "1"]), Duration::from_millis(after), "-KILL");
+    }
+    succeed(world.masks("parts", &["--batch-size", "3", "--threads", "1"]));
+    assert_eq!(files(&world.path("whole")), files(&world.path("parts")));
+
+    // Drawn on the way and made ahead are the same masks, where the settings are.
+    succeed(world.command("masks", &["--learned", "run", "--out", "ahead", "--count", "3", "--types", "dot"]));
+    succeed(world.generate("drawn", &["--count", "3", "--masks", "learned"]));
+    succeed(world.generate("given", &["--count", "3", "--masks", "ahead"]));
+    let pairs =
+        |name: &str| -> BTreeMap<_, _> { files(&world.path(name)).into_iter().filter(|(name, _)| name.extension().unwrap() == "png").collect() };
+    assert_eq!(pairs("drawn"), pairs("given"));
+}
+
+#[test]
+fn shares_of_a_run_make_what_one_process_makes() {
+    let world = World::new();
+    succeed(world.command("train", &["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"]));
+    succeed(world.generate("whole", &["--count", "20"]));
+    let mut children: Vec<_> =
+        ["2/3", "1/3"].iter().map(|share| world.generate("shares", &["--count", "20", "--shard", share]).spawn().unwrap()).collect();
+    let mut last = world.generate("shares", &["--count", "20", "--shard", "auto"]);
+    last.env("SLURM_ARRAY_TASK_ID", "2").env("SLURM_ARRAY_TASK_COUNT", "3").env_remove("SLURM_ARRAY_TASK_MIN").env_remove("SLURM_ARRAY_TASK_STEP");
+    succeed(last);
+    assert!(children.iter_mut().all(|child| child.wait().unwrap().success()));
+    let manifests = fs::read_dir(world.path("shares")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+    assert_eq!(manifests, 3, "a manifest each, no lock");
+    // The whole run finds nothing left to do and joins the manifests.
+    succeed(world.generate("shares", &["--count", "20"]));
+    assert_eq!(files(&world.path("whole")), files(&world.path("shares")));
+}
+
+#[test]
+fn wrong_input_is_refused() {
+    let world = World::new();
+    refused(world.train_masks("run", &["--steps", "0"]), &["--steps"]);
+    refused(world.train_masks("run", &["--preset", "fast"]), &["--preset fast"]);
+    refused(world.train_masks("run", &["--learning-rate", "-1"]), &["--learning-rate"]);
+    refused(world.train_masks("run", &["--types", "dott"]), &["dott", "dot"]);
+    refused(world.train_masks("data/run", &[]), &["inside"]);
+    refused(world.masks("out", &[]), &["train-masks"]);
+    refused(world.masks("out", &["--source", "nowhere"]), &["nowhere"]);
+    refused(world.masks("out", &["--source", "real", "--count", "0"]), &["--count 0"]);
+    refused(world.masks("out", &["--source", "real", "--shard", "3/2"]), &["--shard 3/2"]);
+    succeed(world.train_masks("run", &["--types", "dot"]));
+    refused(world.masks("out", &["--threshold", "2"]), &["--threshold"]);
+    refused(world.masks("out", &["--types", "line"]), &["plate+line", "plate+dot"]);
+    fs::write(world.path("run/masks/masks.safetensors"), b"not that").unwrap();
+    refused(world.masks("out", &[]), &["masks.safetensors"]);
+}
