@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::folders::outside_of_data;
 use super::{Globals, output};
-use crate::data::dataset::{Dataset, SplitRule};
+use crate::data::dataset::{Dataset, KeepList, SplitRule};
 use crate::error::{Context, Result};
 use crate::evaluation::experiment::{self, Plan, table};
 use crate::evaluation::localization::Settings;
@@ -36,6 +36,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     generated: Option<PathBuf>,
+    /// List of the generated pairs to use, as `anodiff filter` writes it [default: all]
+    #[arg(long, value_name = "FILE", requires = "generated")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<PathBuf>,
     /// Data set in MVTec AD layout: normal pictures to train on, and what to test on
     #[arg(long, value_name = "ROOT")]
     data: PathBuf,
@@ -113,7 +117,11 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let generated = match &arguments.generated {
         Some(folder) => {
             outside_of_data(&arguments.out, folder)?;
-            Some(Dataset::scan(folder).context("--generated")?)
+            let mut pairs = Dataset::scan(folder).context("--generated")?;
+            if let Some(list) = &arguments.keep {
+                KeepList::load(list)?.apply(&mut pairs).context("--keep")?;
+            }
+            Some(pairs)
         }
         None => None,
     };

@@ -7,6 +7,7 @@ mod check;
 mod config_file;
 mod demo;
 mod evaluate;
+mod filter;
 mod folders;
 mod forward;
 mod generate;
@@ -144,7 +145,11 @@ pub enum Command {
     /// The folder gets the MVTec AD layout and manifest.jsonl with one line a pair. Finished pairs are kept: the same command again goes on, a
     /// larger --count adds, another type shares the folder. An image depends on the seed, object, type and its number alone.
     Generate(generate::Arguments),
+    /// Find generated pairs that failed, by documented scores; nothing is deleted
     ///
+    /// A pair is dropped when too little of its mask changed, when its background drifted, or when its defect is unlike every real one of the type.
+    /// The result is a list of the pairs to keep, one of those to drop, and a table of all scores.
+    Filter(filter::Arguments),
     /// Measure what generated pairs are worth: train inspection networks on them and on baselines, and test on the data set's own pictures
     ///
     /// For each object a localisation U-Net (DRAEM's) is trained on normal pictures and defects of one source, and tested on the real test pictures:
@@ -174,6 +179,7 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::TrainMasks(arguments) => train_masks::run(arguments, globals),
         Command::Masks(arguments) => masks::run(arguments, globals),
         Command::Generate(arguments) => generate::run(arguments, globals),
+        Command::Filter(arguments) => filter::run(arguments, globals),
         Command::Evaluate(arguments) => evaluate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
         Command::Forward(arguments) => forward::run(arguments, globals),

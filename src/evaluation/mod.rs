@@ -7,6 +7,7 @@ pub mod average_precision;
 pub mod classification;
 pub mod experiment;
 pub mod f1_max;
+pub mod filter;
 pub mod localization;
 pub mod ranking;
 pub mod region_overlap;

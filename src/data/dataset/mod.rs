@@ -9,6 +9,7 @@
 
 mod inspect;
 mod issue;
+mod keep;
 mod names;
 mod scan;
 mod split;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use inspect::{Sizes, TypeInspection, inspect_normals, inspect_type};
 pub use issue::{Issue, Problem};
+pub use keep::KeepList;
 pub use names::{check_name, natural_order, nearest};
 pub use split::{Split, SplitRule};
 
