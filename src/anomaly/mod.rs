@@ -7,6 +7,7 @@ pub mod latents;
 pub mod conditioning;
 pub mod learned;
 pub mod inversion;
+pub mod embedding_files;
 pub mod learned_masks;
 pub mod shard;
 pub mod mask_set;

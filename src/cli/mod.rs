@@ -7,6 +7,7 @@ mod check;
 mod config_file;
 mod demo;
 mod evaluate;
+mod export;
 mod filter;
 mod folders;
 mod forward;
@@ -150,6 +151,8 @@ pub enum Command {
     /// A pair is dropped when too little of its mask changed, when its background drifted, or when its defect is unlike every real one of the type.
     /// The result is a list of the pairs to keep, one of those to drop, and a table of all scores.
     Filter(filter::Arguments),
+    /// Write pairs as anomalib, COCO or YOLO want them, or embeddings for diffusers and AUTOMATIC1111
+    Export(export::Arguments),
     /// Measure what generated pairs are worth: train inspection networks on them and on baselines, and test on the data set's own pictures
     ///
     /// For each object a localisation U-Net (DRAEM's) is trained on normal pictures and defects of one source, and tested on the real test pictures:
@@ -179,6 +182,7 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::TrainMasks(arguments) => train_masks::run(arguments, globals),
         Command::Masks(arguments) => masks::run(arguments, globals),
         Command::Generate(arguments) => generate::run(arguments, globals),
+        Command::Export(arguments) => export::run(arguments, globals),
         Command::Filter(arguments) => filter::run(arguments, globals),
         Command::Evaluate(arguments) => evaluate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),

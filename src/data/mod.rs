@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod augmentation;
 pub mod drawing;
 pub mod demo;
+pub mod export;
 pub mod foreground;
 pub mod mask_rules;
 pub mod procedural_masks;

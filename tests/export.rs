@@ -1,0 +1,93 @@
+//! `anodiff filter` and `anodiff export` as a user runs them, on pairs of a miniature model, and what is refused.
+
+mod program;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anodiff::testing::miniature;
+use program::{interrupt, refused, succeed};
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A learned run and eight pairs.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 6);
+        let world = Self { folder };
+        let model = ["--model", "model", "--data", "data"];
+        let train = ["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"];
+        succeed(world.command("train", &[&model[..], &train].concat()));
+        succeed(world.command("train-masks", &[&model[..], &train].concat()));
+        let generate = ["--learned", "run", "--object", "plate", "--type", "dot", "--count", "8", "--steps", "2", "--out", "pairs"];
+        succeed(world.command("generate", &[&model[..], &generate].concat()));
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        command.current_dir(self.folder.path()).arg(name).args(["--threads", "2"]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn filter(&self, arguments: &[&str]) -> Command {
+        self.command("filter", &[&["--generated", "pairs", "--data", "data", "--model", "model"], arguments].concat())
+    }
+
+    fn export(&self, format: &str, out: &str, arguments: &[&str]) -> Command {
+        self.command("export", &[&["--format", format, "--out", out], arguments].concat())
+    }
+}
+
+#[test]
+fn pairs_are_filtered_and_exported_and_embeddings_too() {
+    let world = World::new();
+    let output = succeed(world.filter(&["--least-change", "0", "--least-psnr", "0", "--json"]));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kept = result["types"][0]["kept"].as_u64().unwrap();
+    assert_eq!(result["types"][0]["pairs"], 8);
+    let keep = fs::read_to_string(world.path("pairs/filter/keep.txt")).unwrap();
+    assert_eq!(keep.lines().count() as u64, kept);
+    fs::write(world.path("two.txt"), "plate/test/dot/000001.png\nplate/test/dot/000005.png\n").unwrap();
+    for (format, file) in [("anomalib", "plate.yaml"), ("coco", "instances.json"), ("yolo", "data.yaml")] {
+        let arguments = ["--generated", "pairs", "--data", "data", "--keep", "two.txt", "--json"];
+        interrupt(world.export(format, format, &arguments), Duration::from_millis(15), "-KILL");
+        let output = succeed(world.export(format, format, &arguments));
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&result["files"][0], &result["pairs"]), (&file.into(), &2.into()));
+        assert!(world.path(format).join(file).is_file());
+    }
+    let output = succeed(world.export("diffusers", "diffusers", &["--learned", "run", "--model", "model"]));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 4, "two types, e_a and e_m each");
+    assert!(world.path("diffusers/mask-plate-dot/learned_embeds.safetensors").is_file());
+    succeed(world.export("emb-params", "a1111", &["--learned", "run", "--model", "model"]));
+    assert!(world.path("a1111/anomaly-plate-line.safetensors").is_file());
+}
+
+#[test]
+fn wrong_input_is_refused() {
+    let world = World::new();
+    refused(world.filter(&["--least-change", "2"]), &["--least-change 2"]);
+    refused(world.filter(&["--most-distance", "0"]), &["--most-distance 0"]);
+    refused(world.filter(&["--generated", "run", "--out", "lists"]), &["no generated pair"]);
+    refused(world.filter(&["--out", "data/lists"]), &["inside"]);
+    refused(world.export("voc", "out", &[]), &["anomalib", "yolo"]);
+    refused(world.export("coco", "out", &[]), &["--generated"]);
+    refused(world.export("anomalib", "out", &["--generated", "pairs"]), &["--data"]);
+    refused(world.export("diffusers", "out", &["--model", "model"]), &["--learned"]);
+    refused(world.export("coco", "pairs/out", &["--generated", "pairs"]), &["inside"]);
+    fs::write(world.path("list.txt"), "plate/test/dot/999999.png\n").unwrap();
+    refused(world.export("coco", "out", &["--generated", "pairs", "--keep", "list.txt"]), &["999999.png"]);
+    assert!(!world.path("out").exists());
+}
