@@ -16,6 +16,7 @@ mod info;
 mod kernels;
 mod masks;
 pub mod output;
+mod pipeline;
 mod pretrain;
 mod train;
 mod train_masks;
@@ -159,7 +160,10 @@ pub enum Command {
     /// image and pixel AUROC, AP, F1-max and PRO, per object, per type and averaged. A finished training is not done again, an interrupted one goes on
     /// when the command is given again.
     Evaluate(evaluate::Arguments),
+    /// The whole experiment on a data set: check, train, train-masks, masks, generate for every type, filter, evaluate
     ///
+    /// A stage that is done is not done again, and after an interruption the same command goes on where it was.
+    Pipeline(pipeline::Arguments),
     /// Train a small base model from nothing on procedural industrial pictures, as the embedded one was
     ///
     /// First the autoencoder, then text encoder and UNet together on its latents. The folder gets checkpoints, logs, previews and in the end model/ in
@@ -185,6 +189,7 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::Export(arguments) => export::run(arguments, globals),
         Command::Filter(arguments) => filter::run(arguments, globals),
         Command::Evaluate(arguments) => evaluate::run(arguments, globals),
+        Command::Pipeline(arguments) => pipeline::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
         Command::Forward(arguments) => forward::run(arguments, globals),
         Command::Info(arguments) => info::run(arguments, globals),

@@ -1,0 +1,156 @@
+//! `anodiff pipeline` as a user runs it, on a miniature model: killed at random points, divided over processes, and what is refused.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anodiff::tensor::random::Sampler;
+use anodiff::testing::miniature;
+use program::{interrupt, refused, succeed};
+
+/// Everything so small that a run takes a few seconds.
+const CONFIG: &str = "
+threads = 2
+[train]
+steps = 6
+batch-size = 2
+checkpoint-every = 2
+validate-every = 3
+[train-masks]
+steps = 6
+batch-size = 2
+checkpoint-every = 2
+validate-every = 3
+[masks]
+steps = 2
+[generate]
+steps = 2
+[filter]
+least-change = 0
+least-psnr = 0
+[evaluate]
+resolution = 32
+width = 2
+steps = 8
+batch-size = 4
+";
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 6);
+        let good = folder.path().join("data/plate/test/good");
+        fs::create_dir_all(&good).unwrap();
+        fs::copy(folder.path().join("data/plate/train/good/000.png"), good.join("000.png")).unwrap();
+        fs::write(folder.path().join("settings.toml"), CONFIG).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn pipeline(&self, out: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        let fixed = ["--config", "settings.toml", "--data", "data", "--model", "model", "--out", out, "--count", "10"];
+        command.current_dir(self.folder.path()).arg("pipeline").args(fixed).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+/// All files that do not depend on the clock, the folder's name, or where a run was interrupted: not the events for TensorBoard, not the flags of a
+/// stage, not the checkpoint before the last.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !name.ends_with(".tmp") && !name.contains("tfevents") && !name.contains(".previous.") && name != "config.toml" {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn assert_same(whole: &Path, other: &Path, parts: &[&str]) {
+    for part in parts {
+        let (whole, other) = (files(&whole.join(part)), files(&other.join(part)));
+        assert_eq!(whole.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>(), "{part}");
+        let differing: Vec<_> = whole.iter().filter(|(name, bytes)| other[*name] != **bytes).map(|(name, _)| name).collect();
+        assert!(differing.is_empty(), "{part}: {differing:?}");
+    }
+}
+
+#[test]
+fn killed_at_random_points_it_ends_with_the_same_bytes() {
+    let world = World::new();
+    let output = succeed(world.pipeline("whole", &["--json"]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((last["complete"].as_bool(), last["stages"].as_array().unwrap().len()), (Some(true), 7));
+    let whole = world.path("whole");
+    assert_eq!(fs::read_to_string(whole.join("generated/manifest.jsonl")).unwrap().lines().count(), 20);
+    assert!(whole.join("evaluation/results.csv").is_file());
+
+    let mut sampler = Sampler::new(1, "moments", &[]);
+    for _ in 0..14 {
+        let signal = *sampler.pick(&["-KILL", "-KILL", "-TERM", "-INT"]);
+        interrupt(world.pipeline("killed", &[]), Duration::from_millis(30 + sampler.below(700) as u64), signal);
+    }
+    succeed(world.pipeline("killed", &[]));
+    assert_same(&whole, &world.path("killed"), &["run", "masks", "generated", "filter", "evaluation", "stages"]);
+    // Nothing left to do: at once, and nothing changes.
+    let before = files(&whole);
+    let output = succeed(world.pipeline("whole", &["--json"]));
+    let last: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((last["complete"].as_bool(), last["stages"].as_array().unwrap().len()), (Some(true), 0));
+    assert!(files(&whole) == before);
+}
+
+#[test]
+fn shares_started_together_make_what_one_process_makes() {
+    let world = World::new();
+    succeed(world.pipeline("whole", &["--masks", "real"]));
+    let children: Vec<_> =
+        ["1/2", "2/2"].iter().map(|share| world.pipeline("shares", &["--masks", "real", "--shard", share]).spawn().unwrap()).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // Whichever was last did the rest, or it is done now.
+    succeed(world.pipeline("shares", &["--masks", "real"]));
+    assert_same(&world.path("whole"), &world.path("shares"), &["run", "masks", "generated", "filter", "evaluation"]);
+}
+
+#[test]
+fn stages_can_be_done_one_after_the_other_and_other_settings_are_refused() {
+    let world = World::new();
+    succeed(world.pipeline("out", &["--until", "train"]));
+    assert!(world.path("out/run/learned.safetensors").is_file() && !world.path("out/masks").exists());
+    refused(world.pipeline("out", &["--seed", "5"]), &["seed", "other settings"]);
+    refused(world.pipeline("out", &["--count", "11"]), &["count", "now 11, before 10"]);
+    refused(world.pipeline("out", &["--until", "trian"]), &["--until trian", "train"]);
+    refused(world.pipeline("new", &["--count", "0"]), &["--count 0"]);
+    refused(world.pipeline("new", &["--shard", "3/2"]), &["--shard 3/2"]);
+    refused(world.pipeline("new", &["--masks", "file"]), &["--masks"]);
+    refused(world.pipeline("new", &["--data", "nowhere"]), &["nowhere"]);
+    refused(world.pipeline("data/new", &[]), &["inside"]);
+    assert!(!world.path("new").exists());
+    refused(world.pipeline("model", &[]), &["holds no pipeline"]);
+}
