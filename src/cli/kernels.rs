@@ -1,5 +1,7 @@
 //! `anodiff kernels`: the CUDA kernels inside the program, and their compilation ahead of time.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use super::{Globals, output};
 use crate::device::DType;
 use crate::device::cuda::{Architecture, Cache, Compiled, Compiler, KERNELS, Resources, Variant, compile_all};
 use crate::error::Result;
+use crate::files;
 use crate::invalid_input;
 
 /// `anodiff kernels`: what to do with them.
@@ -41,6 +44,9 @@ struct Compile {
     /// Compile even what the cache holds, and keep nothing
     #[arg(long)]
     no_cache: bool,
+    /// Also write the binaries there, as <kernel>-<type>-<arch>.cubin for nvdisasm, cuobjdump or Nsight
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +115,9 @@ fn compile(chosen: &Compile, globals: &Globals) -> Result<()> {
     let cache = if chosen.no_cache { None } else { Cache::of_user() };
     let results = compile_all(&variants, cache.as_ref(), |variant| eprintln!("compiled {variant}"))?;
     let results = results.into_iter().collect::<Result<Vec<Compiled>>>()?;
+    if let Some(folder) = &chosen.out {
+        write_binaries(folder, &variants, &results)?;
+    }
     let rows = variants.iter().zip(&results).flat_map(|(variant, compiled)| {
         let resources = compiled.resources().into_iter().filter(|resources| chosen.wants(variant.kernel.name, &resources.entry));
         resources.map(|resources| Row {
@@ -126,6 +135,13 @@ fn compile(chosen: &Compile, globals: &Globals) -> Result<()> {
         kernels: rows.collect(),
     };
     if globals.json { output::json(&report) } else { output::line(table(&report)) }
+}
+
+fn write_binaries(folder: &Path, variants: &[Variant], results: &[Compiled]) -> Result<()> {
+    files::create_folder(folder)?;
+    variants.iter().zip(results).try_for_each(|(Variant { kernel, element, architecture }, compiled)| {
+        files::write_bytes_atomic(&folder.join(format!("{}-{element}-{architecture}.cubin", kernel.name)), &compiled.binary)
+    })
 }
 
 impl Compile {

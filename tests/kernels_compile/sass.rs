@@ -1,0 +1,84 @@
+//! The machine code of the tensor-core kernels: products on the tensor cores (HMMA), operands by `ldmatrix` (LDSM), copies that do not wait (LDGSTS).
+//! NVIDIA's disassembler prints it; its wheel is fetched where the machine has none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{binaries, fetched, not_run, report};
+
+/// One of each kind of tensor-core machine, and both element types: the assembler writes much the same code for the others.
+const WITH_TENSOR_CORES: [&str; 4] = ["f16-sm_80", "f16-sm_90a", "f16-sm_120", "bf16-sm_90a"];
+/// No tensor cores compute in f32, and sm_75 has not the instructions. Kernels that are for tensor cores only claim neither.
+const WITHOUT: [&str; 2] = ["f32-sm_90a", "f16-sm_75"];
+const EXPECTED: [&str; 3] = ["HMMA", "LDSM", "LDGSTS"];
+
+/// How many of each of [`EXPECTED`] every entry point has.
+type Counts = BTreeMap<String, [usize; EXPECTED.len()]>;
+
+fn disassembler() -> Option<PathBuf> {
+    let on_path = Command::new("nvdisasm").arg("--version").output().is_ok_and(|output| output.status.success());
+    if on_path { Some("nvdisasm".into()) } else { fetched("nvidia-cuda-nvdisasm", "nvidia/cu13/bin/nvdisasm") }
+}
+
+fn instructions(disassembler: &Path, binary: &Path) -> Counts {
+    let output = Command::new(disassembler).arg("-c").arg(binary).output().expect("the disassembler starts");
+    assert!(output.status.success(), "{}: {}", binary.display(), String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (mut counts, mut entry) = (Counts::new(), String::new());
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix(".text.").and_then(|rest| rest.strip_suffix(':')) {
+            entry = name.to_owned();
+            counts.insert(entry.clone(), Default::default());
+        } else if let Some(found) = counts.get_mut(&entry) {
+            // "/*0a30*/   @!P0 LDGSTS.E.BYPASS ...": the operation is the first word that is no predicate.
+            let code = line.split_once("*/").map_or("", |(_, rest)| rest);
+            let operation = code.split_whitespace().find(|word| !word.starts_with('@')).unwrap_or("");
+            let name = operation.split('.').next().unwrap_or("");
+            EXPECTED.iter().zip(found).filter(|(expected, _)| **expected == name).for_each(|(_, count)| *count += 1);
+        }
+    }
+    assert!(!counts.is_empty(), "{}: no code", binary.display());
+    counts
+}
+
+/// Whether an entry point is named for its tile (128x64) or for its heads' width (64): those are the tensor-core ones.
+fn is_for_tensor_cores(entry: &str) -> bool {
+    let size = entry.rsplit('_').next().unwrap_or("");
+    !size.is_empty() && size.split('x').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[test]
+fn tensor_core_kernels_compute_on_tensor_cores() {
+    if report().is_none() {
+        return;
+    }
+    let Some(disassembler) = disassembler() else {
+        not_run("the look into the machine code", "there is no nvdisasm here and none could be fetched with pip");
+        return;
+    };
+    let mut seen = 0;
+    for kernel in ["linear", "conv2d", "attention", "cross_attention"] {
+        let code = |variant: &str| {
+            let binary = binaries().join(format!("{kernel}-{variant}.cubin"));
+            binary.is_file().then(|| instructions(&disassembler, &binary))
+        };
+        for variant in WITH_TENSOR_CORES {
+            let counts = code(variant).unwrap_or_else(|| panic!("{kernel} was not compiled for {variant}"));
+            for (entry, found) in counts {
+                let place = format!("{entry} in {variant}: {EXPECTED:?} {found:?} times");
+                if is_for_tensor_cores(&entry) {
+                    seen += 1;
+                    assert!(found.iter().all(|&count| count > 0), "{place}, expected all of them");
+                } else {
+                    assert_eq!(found[0], 0, "{place}, expected a kernel without tensor cores");
+                }
+            }
+        }
+        for variant in WITHOUT {
+            let counts = code(variant).unwrap_or_default();
+            assert!(counts.values().all(|found| found[0] == 0), "{kernel}-{variant}: {counts:?}");
+        }
+    }
+    assert!(seen >= 100, "only {seen} tensor-core entry points were seen");
+}
