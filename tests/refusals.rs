@@ -25,6 +25,10 @@ fn refused(arguments: &[&str], expected: &[&str]) {
 const TRAIN: [&str; 5] = ["train", "--data", "missing", "--out", "run"];
 const GENERATE: [&str; 13] =
     ["generate", "--learned", "missing", "--data", "missing", "--object", "o", "--type", "t", "--count", "1", "--out", "pairs"];
+const TRAIN_MASKS: [&str; 5] = ["train-masks", "--data", "missing", "--out", "run"];
+const MASKS: [&str; 7] = ["masks", "--data", "missing", "--count", "1", "--out", "masks"];
+const PIPELINE: [&str; 5] = ["pipeline", "--data", "missing", "--out", "experiment"];
+const FILTER: [&str; 5] = ["filter", "--generated", "missing", "--data", "missing"];
 
 fn with<'a>(base: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     base.iter().chain(more).copied().collect()
@@ -47,7 +51,35 @@ fn every_number_on_the_command_line_is_checked() {
             refused(&with(&GENERATE, &[&format!("{flag}={value}")]), &[flag]);
         }
     }
-    for (base, flag) in [(&TRAIN[..], "--learning-rate"), (&GENERATE, "--eta"), (&GENERATE, "--guidance")] {
+    for (base, flag) in [
+        (&TRAIN_MASKS[..], "--steps"),
+        (&TRAIN_MASKS, "--batch-size"),
+        (&TRAIN_MASKS, "--accumulate"),
+        (&MASKS, "--count"),
+        (&MASKS, "--steps"),
+        (&MASKS, "--batch-size"),
+        (&PIPELINE, "--count"),
+    ] {
+        for value in WHOLE {
+            refused(&with(base, &[&format!("{flag}={value}")]), &[flag]);
+        }
+    }
+    for flag in ["--least-change", "--least-psnr", "--most-distance"] {
+        refused(&with(&FILTER, &[flag, "nan"]), &[flag]);
+    }
+    for share in ["0/2", "3/2", "1/0", "x", "-1/2", "1/99999999999999999999"] {
+        for base in [&MASKS[..], &GENERATE, &PIPELINE] {
+            refused(&with(base, &[&format!("--shard={share}")]), &["--shard"]);
+        }
+    }
+    for (base, flag) in [
+        (&TRAIN[..], "--learning-rate"),
+        (&GENERATE, "--eta"),
+        (&GENERATE, "--guidance"),
+        (&TRAIN_MASKS, "--learning-rate"),
+        (&MASKS, "--threshold"),
+        (&MASKS, "--guidance"),
+    ] {
         for value in REAL {
             refused(&with(base, &[&format!("{flag}={value}")]), &[]);
         }
@@ -70,6 +102,9 @@ fn missing_files_are_named() {
     refused(&TRAIN, &["missing"]);
     refused(&GENERATE, &["missing"]);
     refused(&["check", "--data", "missing"], &["missing"]);
+    for base in [&TRAIN_MASKS[..], &MASKS, &PIPELINE, &FILTER] {
+        refused(base, &["missing"]);
+    }
     refused(&["forward", "unet", "--model", "missing", "--in", "a.safetensors", "--out", "b.safetensors"], &["a.safetensors"]);
     refused(&["info", "--model", "missing"], &["missing"]);
     refused(&with(&["--config", "missing.toml"], &TRAIN), &["missing.toml"]);
@@ -96,7 +131,16 @@ fn a_configuration_file_is_checked_like_flags() {
 #[test]
 fn help_and_version_go_to_stdout() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for arguments in [&["--help"][..], &["--version"], &["train", "--help"], &["generate", "--help"], &["demo", "--help"], &["pretrain", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["train", "--help"],
+        &["generate", "--help"],
+        &["demo", "--help"],
+        &["pretrain", "--help"],
+        &["pipeline", "--help"],
+        &["masks", "--help"],
+    ] {
         let output = anodiff(arguments, folder.path());
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments:?}");
