@@ -8,6 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use anodiff::anomaly::learned::Kind;
+use anodiff::anomaly::mask_source::{MaskSource, Masks, Request};
+use anodiff::anomaly::presets::PresetName;
+use anodiff::data::dataset::Dataset;
+use anodiff::data::foreground::foreground;
+use anodiff::data::mask_rules::share_on;
+use anodiff::data::picture::Picture;
+use anodiff::models::base::BaseModel;
 use anodiff::testing::miniature;
 use program::{interrupt, refused, succeed};
 
@@ -116,6 +124,43 @@ fn shares_of_a_run_make_what_one_process_makes() {
     // The whole run finds nothing left to do and joins the manifests.
     succeed(world.generate("shares", &["--count", "20"]));
     assert_eq!(files(&world.path("whole")), files(&world.path("shares")));
+}
+
+/// The sources that need no network, over thousands of seeds: never empty or full, on the object, of the size of real masks.
+#[test]
+fn cheap_masks_obey_their_rules_whatever_the_seed() {
+    const SIDE: usize = 32;
+    let world = World::new();
+    let base = BaseModel::load(Some(&world.path("model"))).unwrap();
+    let dataset = Dataset::scan(&world.path("data")).unwrap();
+    // A dark disc, a little grainy, on an even bright ground.
+    let shade = |index: usize| {
+        let away = ((index % SIDE) as f32 - 15.5).hypot((index / SIDE) as f32 - 14.0);
+        if away < 10.0 { -0.7 + 0.02 * (index % 5) as f32 } else { 0.6 }
+    };
+    let normal = Picture::from_parts(SIDE, SIDE, (0..SIDE * SIDE).flat_map(|index| [shade(index); 3]).collect());
+    let object = foreground(&normal);
+    assert!((0.2..0.5).contains(&object.share()), "{object:?}");
+    for (kind, seed) in (0..3000).map(|seed| (seed as usize % 2, seed)) {
+        let found = &dataset.objects[0].types[kind];
+        let kind = Kind::new("plate", &found.name);
+        let request = Request { kind: &kind, found, preset: PresetName::Default, side: SIDE, seed };
+        let (mut placed, mut areas) = (Vec::new(), Vec::new());
+        for source in [MaskSource::Real, MaskSource::Procedural] {
+            let masks = Masks::load(&source, &base, &request).unwrap();
+            let drawn = masks.masks(&[(seed % 7, &normal)], &|| None).unwrap().remove(0);
+            let again = masks.masks(&[(3, &normal), (seed % 7, &normal)], &|| None).unwrap().remove(1);
+            assert_eq!(drawn, again, "seed {seed}: a mask depends on its number alone");
+            let mask = drawn.mask;
+            assert_eq!((mask.width(), mask.height()), (SIDE, SIDE));
+            assert!(!mask.is_empty() && !mask.is_full(), "seed {seed}: {mask:?}");
+            placed.push(share_on(&mask, &object));
+            areas.push(mask.area());
+        }
+        // Real masks are cropped and turned until they lie on the object, at best; drawn ones lie on it wholly.
+        assert!(placed[0] > 0.5 && placed[1] == 1.0, "seed {seed}: {placed:?}");
+        assert!(areas[1] <= 64, "seed {seed}: real masks have at most 64 pixels: {areas:?}");
+    }
 }
 
 #[test]
