@@ -152,8 +152,9 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     let Some(name) = words.pop().filter(|name| name.chars().all(|character| character.is_alphanumeric() || character == '_')) else {
         return Err(format!("a parameter without a name: {text}"));
     };
-    let pointer = words.contains(&"*");
-    let writes = pointer && !words.contains(&"const");
+    let (stars, constants) = (words.iter().filter(|word| **word == "*").count(), words.iter().filter(|word| **word == "const").count());
+    // `const float* const* x` is a table of addresses that are read, `float* const* x` one of addresses that are written to.
+    let (pointer, table, writes) = (stars == 1, stars == 2 && constants >= 1, stars >= 1 && constants < stars);
     words.retain(|word| !["*", "const"].contains(word));
     let value = words.join(" ");
     let kind = match (pointer, value.as_str()) {
@@ -163,6 +164,8 @@ fn parameter(text: &str) -> Result<(String, String), String> {
         (true, "bf16") => format!("Kind::Pointer {{ to: Pointee::Exactly(DType::BF16), writes: {writes} }}"),
         (true, "int") => format!("Kind::Pointer {{ to: Pointee::Exactly(DType::I32), writes: {writes} }}"),
         (true, "void" | "unsigned char") => format!("Kind::Pointer {{ to: Pointee::Bytes, writes: {writes} }}"),
+        _ if table && value == "float" => format!("Kind::Table {{ of: DType::F32, writes: {writes} }}"),
+        _ if stars > 1 => return Err(format!("{name}: tables of addresses are `const float* const* {name}` or `float* const* {name}`")),
         (false, "int") => "Kind::I32".to_owned(),
         (false, "unsigned" | "unsigned int") => "Kind::U32".to_owned(),
         (false, "long long") => "Kind::I64".to_owned(),

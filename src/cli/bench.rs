@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use crate::autograd::Var;
 use crate::cli::{Globals, output};
+use crate::device::Device;
 use crate::error::{Result, anyhow};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
-use crate::nn::Path;
+use crate::nn::{Path, Placement};
 use crate::ops::{self, MaskedMean};
 use crate::profiling::{FastNoise, Preset, Timing, arithmetic, measure, process};
 use crate::tensor::Tensor;
@@ -97,12 +98,13 @@ const WARM_UP: usize = 1;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    globals.refuse_gpu("bench")?;
     let bench = Bench::new(arguments)?;
     let mut parts = Vec::new();
     parts.extend(bench.unet()?);
     parts.extend(bench.vae_decode()?);
     let report = Report {
-        device: globals.device()?.to_string(),
+        device: Device::Cpu.to_string(),
         threads: rayon::current_num_threads(),
         model: arguments.name(),
         size: bench.size,
@@ -134,14 +136,14 @@ impl Source {
     fn unet(&self, config: &UnetConfig) -> Result<Unet> {
         match self {
             Self::Random(_) => Unet::new(&Path::root(&FastNoise), config),
-            Self::Folder(folder) => BaseModel::load_unet(folder.as_deref()),
+            Self::Folder(folder) => BaseModel::load_unet(folder.as_deref(), Placement::HOST),
         }
     }
 
     fn vae(&self, config: &VaeConfig) -> Result<AutoencoderKl> {
         match self {
             Self::Random(_) => AutoencoderKl::new(&Path::root(&FastNoise), config),
-            Self::Folder(folder) => BaseModel::load_vae(folder.as_deref()),
+            Self::Folder(folder) => BaseModel::load_vae(folder.as_deref(), Placement::HOST),
         }
     }
 

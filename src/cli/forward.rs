@@ -13,6 +13,7 @@ use crate::error::{Error, InvalidInput, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::models::unet::AttentionWeights;
+use crate::nn::Placement;
 use crate::ops::{self, MaskedMean};
 use crate::tensor::{DType, Tensor};
 use crate::weights::{self, Archive};
@@ -86,12 +87,13 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let inputs = Inputs { archive: Archive::open(&arguments.input)? };
     inputs.note_unused(arguments.part);
     let model = arguments.model.as_deref();
+    let placement = globals.placement()?;
     let start = Instant::now();
     let outputs = match arguments.part {
-        Part::TextEncoder => text_encoder(model, &inputs),
-        Part::Unet => unet(model, &inputs),
-        Part::VaeEncode => vae_encode(model, &inputs),
-        Part::VaeDecode => vae_decode(model, &inputs),
+        Part::TextEncoder => text_encoder(model, placement, &inputs),
+        Part::Unet => unet(model, placement, &inputs),
+        Part::VaeEncode => vae_encode(model, placement, &inputs),
+        Part::VaeDecode => vae_decode(model, placement, &inputs),
     }?;
     let seconds = start.elapsed().as_secs_f64();
     weights::save(&arguments.output, &outputs, &BTreeMap::new())?;
@@ -104,25 +106,25 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     output::line(format_args!("{file}: {}", shapes.join(", ")))
 }
 
-fn text_encoder(model: Option<&Path>, inputs: &Inputs) -> Result<Outputs> {
+fn text_encoder(model: Option<&Path>, placement: Placement, inputs: &Inputs) -> Result<Outputs> {
     let ids = inputs.integers("input_ids", 2)?;
-    let states = BaseModel::load_text_encoder(model)?.forward(&ids).map_err(|error| inputs.refuse(error))?;
+    let states = BaseModel::load_text_encoder(model, placement)?.forward(&ids).map_err(|error| inputs.refuse(error))?;
     Ok(vec![("last_hidden_state".into(), states.into_tensor())])
 }
 
-fn vae_encode(model: Option<&Path>, inputs: &Inputs) -> Result<Outputs> {
+fn vae_encode(model: Option<&Path>, placement: Placement, inputs: &Inputs) -> Result<Outputs> {
     let image = inputs.image("image")?;
-    let posterior = BaseModel::load_vae(model)?.encode(&Var::constant(image)).map_err(|error| inputs.refuse(error))?;
+    let posterior = BaseModel::load_vae(model, placement)?.encode(&Var::constant(image)).map_err(|error| inputs.refuse(error))?;
     Ok(vec![("mean".into(), posterior.mean.nhwc_to_nchw()?), ("logvar".into(), posterior.log_variance.nhwc_to_nchw()?)])
 }
 
-fn vae_decode(model: Option<&Path>, inputs: &Inputs) -> Result<Outputs> {
+fn vae_decode(model: Option<&Path>, placement: Placement, inputs: &Inputs) -> Result<Outputs> {
     let latent = inputs.image("latent")?;
-    let decoded = BaseModel::load_vae(model)?.decode(&Var::constant(latent)).map_err(|error| inputs.refuse(error))?;
+    let decoded = BaseModel::load_vae(model, placement)?.decode(&Var::constant(latent)).map_err(|error| inputs.refuse(error))?;
     Ok(vec![("decoded".into(), decoded.nhwc_to_nchw()?)])
 }
 
-fn unet(model: Option<&Path>, inputs: &Inputs) -> Result<Outputs> {
+fn unet(model: Option<&Path>, placement: Placement, inputs: &Inputs) -> Result<Outputs> {
     let sample = inputs.image("sample")?;
     let [batch, height, width, _] = sample.dims()?;
     let context = inputs.floats("encoder_hidden_states", 3)?;
@@ -131,11 +133,13 @@ fn unet(model: Option<&Path>, inputs: &Inputs) -> Result<Outputs> {
     let timesteps = inputs.timesteps(batch)?;
     let weights = inputs.attention_weights([batch, height, width], tokens)?;
     let loss = inputs.loss(&sample)?;
-    let unet = BaseModel::load_unet(model)?;
+    let unet = BaseModel::load_unet(model, placement)?;
+    let context = context.to_device(placement.device)?;
     let context = if loss.is_some() { Var::leaf(context) } else { Var::constant(context) };
     let prediction = unet.forward(&Var::constant(sample), &timesteps, &context, weights.as_ref()).map_err(|error| inputs.refuse(error))?;
     let mut outputs = vec![("out".into(), prediction.nhwc_to_nchw()?)];
     if let Some((target, mask)) = loss {
+        let (target, mask) = (target.to_device(placement.device)?, mask.to_device(placement.device)?);
         let loss = ops::masked_mse(&prediction, &target, &mask, MaskedMean::Elements).map_err(|error| inputs.refuse(error))?;
         let gradients = loss.backward()?;
         // A network without cross-attention does not depend on the context.

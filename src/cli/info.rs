@@ -97,8 +97,12 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         None if BaseModel::is_embedded() => Some(describe(BaseModel::load(None)?, "embedded".to_owned())?),
         None => None,
     };
-    let device =
-        Device { name: globals.device()?.to_string(), processor: processor(), threads: rayon::current_num_threads(), instructions: instructions() };
+    let device = Device {
+        name: crate::device::Device::parse(&globals.device)?.to_string(),
+        processor: processor(),
+        threads: rayon::current_num_threads(),
+        instructions: instructions(),
+    };
     let report = Report { version: env!("CARGO_PKG_VERSION"), device, cuda: cuda(), model, formats: FORMATS };
     if globals.json { output::json(&report) } else { output::line(text(&report)) }
 }

@@ -96,6 +96,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), arguments.types.as_deref())?;
     let base = BaseModel::load(arguments.model.as_deref())?;
     let (masks, preset, side) = arguments.source(&base)?;
+    base.place(globals.placement()?)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
     signals::install()?;

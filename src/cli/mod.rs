@@ -31,7 +31,9 @@ use serde::Serialize;
 use crate::device::Device;
 use crate::error::{self, Context, Result};
 use crate::invalid_input;
+use crate::nn::Placement;
 use crate::tensor::DType;
+use crate::training::progress::note;
 
 /// Learns an industrial defect from a handful of pictures and generates pixel-aligned defect image/mask pairs.
 #[derive(Debug, Parser)]
@@ -75,20 +77,37 @@ pub struct Globals {
 }
 
 impl Globals {
-    /// The device to compute on: the CPU, as long as not every op of a command has its CUDA kernel.
+    /// Where a command computes and in what. Says in one line which GPU was taken, or why `auto` takes none.
     ///
     /// # Errors
-    /// When a GPU was asked for, in one sentence that says why there is none to compute on (exit code 2).
-    pub fn device(&self) -> Result<Device> {
+    /// When a GPU was asked for that cannot be used, in one sentence (exit code 2).
+    pub fn placement(&self) -> Result<Placement> {
+        let (device, reason) = match self.device.as_str() {
+            "auto" => Device::automatic(),
+            text => (Device::parse(text)?, None),
+        };
+        match (device, reason) {
+            (Device::Cuda(cuda), _) => {
+                let dtype = self.dtype()?;
+                note(&format!("computing on {cuda}, {}, in {dtype}", cuda.properties().name));
+                Ok(Placement { device, dtype })
+            }
+            (Device::Cpu, Some(reason)) => {
+                note(&format!("computing on the CPU: {reason:#}"));
+                Ok(Placement::HOST)
+            }
+            (Device::Cpu, None) => Ok(Placement::HOST),
+        }
+    }
+
+    /// For a command that computes on the CPU alone.
+    ///
+    /// # Errors
+    /// When a GPU was asked for (exit code 2).
+    fn refuse_gpu(&self, command: &str) -> Result<()> {
         match self.device.as_str() {
-            "auto" => Ok(Device::Cpu),
-            text => match Device::parse(text)? {
-                Device::Cpu => Ok(Device::Cpu),
-                Device::Cuda(cuda) => invalid_input!(
-                    "--device {text}: {} is ready, but this version has CUDA kernels for some ops only and no command runs on them yet; use --device cpu",
-                    cuda.properties().name
-                ),
-            },
+            "auto" | "cpu" => Ok(()),
+            text => invalid_input!("--device {text}: `anodiff {command}` computes on the CPU alone in this version; use --device cpu"),
         }
     }
 
@@ -99,7 +118,9 @@ impl Globals {
 
     /// Checks the values and sets up the thread pool. Called once, before any command runs.
     fn apply(&self) -> Result<()> {
-        self.device()?;
+        if self.device != "auto" {
+            Device::parse(&self.device)?;
+        }
         self.dtype()?;
         match self.threads {
             Some(0) => invalid_input!("--threads 0: expected at least 1"),

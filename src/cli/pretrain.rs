@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::{Globals, output};
 use crate::error::Result;
 use crate::invalid_input;
+use crate::tensor::DType;
 use crate::training::pretraining::Pretraining;
 use crate::training::pretraining::recipe::Recipe;
 use crate::training::run_folder::RunFolder;
@@ -73,6 +74,10 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
         invalid_input!("{flag} 0: expected at least 1");
     }
+    let placement = globals.placement()?;
+    if placement.dtype != DType::F32 {
+        invalid_input!("--dtype {}: a base model is trained in f32", placement.dtype);
+    }
     let folder = RunFolder::open(&arguments.out, arguments.resume, &Config { globals, recipe: &recipe })?;
     let run = Pretraining {
         recipe,
@@ -80,6 +85,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         folder: folder.path().to_owned(),
         checkpoint_every: arguments.checkpoint_every,
         preview_every: arguments.preview_every,
+        device: placement.device,
     };
     let autoencoder = run.autoencoder()?;
     if arguments.stage == Stage::Vae {

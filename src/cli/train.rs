@@ -137,6 +137,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     if arguments.dry_run {
         return outline(&learned, &dataset, arguments, globals);
     }
+    let placement = globals.placement()?;
+    base.place(placement)?;
+    learned.place(placement.device)?;
     let folder = RunFolder::open(&arguments.out, arguments.resume, &Resolved { seed: globals.seed, train: arguments })?;
     let options =
         Options { accumulate: arguments.accumulate, checkpoint_every: arguments.checkpoint_every, validate_every: arguments.validate_every };

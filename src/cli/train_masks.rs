@@ -15,6 +15,7 @@ use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::training::embeddings::{LEARNED, Options};
 use crate::training::masks;
 use crate::training::run_folder::RunFolder;
@@ -115,6 +116,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     };
     let types = kinds.len();
     let learned = LearnedMasks::create(&base, preset, kinds, side, globals.seed)?;
+    let placement = globals.placement()?;
+    base.place(placement)?;
+    learned.parameters().place(Placement::f32(placement.device))?;
     let folder = RunFolder::open(&arguments.out.join(STAGE), arguments.resume, &Resolved { seed: globals.seed, train_masks: arguments })?;
     let options =
         Options { accumulate: arguments.accumulate, checkpoint_every: arguments.checkpoint_every, validate_every: arguments.validate_every };

@@ -8,8 +8,8 @@ use std::fmt;
 
 pub use dtype::DType;
 
-use crate::error::{Error, Result, anyhow};
-use crate::{input_error, invalid_input};
+use crate::error::{Error, Result};
+use crate::invalid_input;
 use cpu::CpuStorage;
 use cuda::{Cuda, CudaStorage};
 
@@ -45,14 +45,6 @@ impl Device {
         match Cuda::open(0) {
             Ok(cuda) => (Self::Cuda(cuda), None),
             Err(reason) => (Self::Cpu, Some(reason)),
-        }
-    }
-
-    /// What an op answers on a GPU that it has no kernel for.
-    pub(crate) fn no_kernel(self, op: &str) -> Error {
-        match self {
-            Self::Cpu => anyhow!("{op} is not computed on the CPU"),
-            Self::Cuda(cuda) => input_error!("{op} has no CUDA kernel in this version, {cuda} cannot compute it; use --device cpu"),
         }
     }
 }

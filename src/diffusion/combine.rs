@@ -17,7 +17,7 @@ pub(super) fn combine_samples(weights: &[(f64, f64)], x: &Tensor, y: &Tensor) ->
     let channels = x.dim(x.rank() - 1);
     let scaled = |factors: Vec<f32>, tensor: &Tensor| -> Result<Var> {
         let rows: Vec<f32> = factors.into_iter().flat_map(|factor| std::iter::repeat_n(factor, channels)).collect();
-        let rows = Tensor::from_f32(rows, &[weights.len(), channels])?;
+        let rows = Tensor::from_f32(rows, &[weights.len(), channels])?.to_device(tensor.device())?;
         ops::broadcast_mul(&Var::constant(tensor.clone()), &Var::constant(rows))
     };
     let first = scaled(weights.iter().map(|pair| pair.0 as f32).collect(), x)?;

@@ -4,6 +4,7 @@ use crate::diffusion::combine::combine;
 use crate::diffusion::{Prediction, Schedule, Spacing};
 use crate::error::Result;
 use crate::invalid_input;
+use crate::ops::Update;
 use crate::tensor::Tensor;
 
 /// One step of the sampler, from a time step to the one before it.
@@ -66,6 +67,23 @@ impl Step {
         eta * variance.max(0.0).sqrt()
     }
 
+    /// The weights of [`Step::update`] for the fused op, with classifier-free guidance.
+    pub fn weights(&self, eta: f64, guidance: f64) -> Update {
+        let single = |weights: [f64; 2]| weights.map(|weight| weight as f32);
+        Update {
+            guidance: guidance as f32,
+            clean: single(self.prediction.clean_weights(self.alpha)),
+            epsilon: single(self.prediction.epsilon_weights(self.alpha)),
+            previous: single([self.previous_alpha.sqrt(), self.direction(eta)]),
+            deviation: self.deviation(eta) as f32,
+        }
+    }
+
+    /// The weight of the noise that stays.
+    fn direction(&self, eta: f64) -> f64 {
+        (1.0 - self.previous_alpha - self.deviation(eta).powi(2)).max(0.0).sqrt()
+    }
+
     /// The latent one step before: sqrt(a') x0 + sqrt(1 - a' - s²) e + s noise, with s from [`Step::deviation`].
     ///
     /// `noise` is standard normal, of the latent's shape; it is not looked at when `eta` is 0.
@@ -73,8 +91,7 @@ impl Step {
         let clean = self.clean(output, noisy)?;
         let epsilon = self.prediction.epsilon(output, noisy, self.alpha)?;
         let deviation = self.deviation(eta);
-        let direction = (1.0 - self.previous_alpha - deviation.powi(2)).max(0.0).sqrt();
-        let mean = combine(self.previous_alpha.sqrt(), &clean, direction, &epsilon)?;
+        let mean = combine(self.previous_alpha.sqrt(), &clean, self.direction(eta), &epsilon)?;
         if deviation == 0.0 { Ok(mean) } else { combine(1.0, &mean, deviation, noise) }
     }
 }

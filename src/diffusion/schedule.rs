@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::device::Device;
 use crate::diffusion::ScheduleConfig;
 use crate::diffusion::combine::{combine, combine_samples};
 use crate::diffusion::config::BetaSchedule;
@@ -22,20 +23,37 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// The clean latent that the network's `output` implies at a `noisy` latent; `alpha` is the time step's cumulative alpha.
-    pub fn clean(self, output: &Tensor, noisy: &Tensor, alpha: f64) -> Result<Tensor> {
+    /// The weights of the noisy latent and of the network's output in the clean latent; `alpha` is the time step's cumulative alpha.
+    pub fn clean_weights(self, alpha: f64) -> [f64; 2] {
         let (signal, noise) = (alpha.sqrt(), (1.0 - alpha).sqrt());
         match self {
-            Self::Epsilon => combine(1.0 / signal, noisy, -noise / signal, output),
-            Self::Velocity => combine(signal, noisy, -noise, output),
+            Self::Epsilon => [1.0 / signal, -noise / signal],
+            Self::Velocity => [signal, -noise],
         }
+    }
+
+    /// The weights of the noisy latent and of the network's output in the noise.
+    pub fn epsilon_weights(self, alpha: f64) -> [f64; 2] {
+        match self {
+            Self::Epsilon => [0.0, 1.0],
+            Self::Velocity => [(1.0 - alpha).sqrt(), alpha.sqrt()],
+        }
+    }
+
+    /// The clean latent that the network's `output` implies at a `noisy` latent.
+    pub fn clean(self, output: &Tensor, noisy: &Tensor, alpha: f64) -> Result<Tensor> {
+        let [of_noisy, of_output] = self.clean_weights(alpha);
+        combine(of_noisy, noisy, of_output, output)
     }
 
     /// The noise that the network's `output` implies; see [`Prediction::clean`].
     pub fn epsilon(self, output: &Tensor, noisy: &Tensor, alpha: f64) -> Result<Tensor> {
         match self {
             Self::Epsilon => Ok(output.clone()),
-            Self::Velocity => combine(alpha.sqrt(), output, (1.0 - alpha).sqrt(), noisy),
+            Self::Velocity => {
+                let [of_noisy, of_output] = self.epsilon_weights(alpha);
+                combine(of_output, output, of_noisy, noisy)
+            }
         }
     }
 }
@@ -127,7 +145,7 @@ impl Schedule {
     /// sqrt(a) and sqrt(1-a) of each sample.
     fn weights(&self, timesteps: &Tensor) -> Result<Vec<(f64, f64)>> {
         let weigh = |&timestep: &i32| self.alpha(timestep).map(|alpha| (alpha.sqrt(), (1.0 - alpha).sqrt()));
-        timesteps.i32s()?.iter().map(weigh).collect()
+        timesteps.to_device(Device::Cpu)?.i32s()?.iter().map(weigh).collect()
     }
 }
 

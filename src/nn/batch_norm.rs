@@ -41,10 +41,9 @@ impl BatchNorm2d {
         let (output, statistics) = ops::batch_norm(x, &weight, &bias, mode, self.epsilon)?;
         if let Some(statistics) = statistics {
             for (parameter, batch) in [(&self.running_mean, &statistics.mean), (&self.running_var, &statistics.unbiased_variance)] {
-                let batch = batch.f32s()?;
-                parameter.update(|running| {
-                    running.iter_mut().zip(batch.iter()).for_each(|(old, new)| *old += MOMENTUM * (new - *old));
-                })?;
+                let (old, new) = (Var::constant(parameter.value()), Var::constant(batch.clone()));
+                let moved = ops::add(&old, &ops::affine(&ops::sub(&new, &old)?, MOMENTUM, 0.0)?)?;
+                parameter.set(moved.into_tensor())?;
             }
         }
         Ok(output)

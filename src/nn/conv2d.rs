@@ -2,7 +2,7 @@
 
 use crate::autograd::Var;
 use crate::error::Result;
-use crate::nn::{Init, Layout, Parameter, Path};
+use crate::nn::{Init, Layout, Parameter, Path, Placement};
 use crate::ops::{self, Conv2dOptions, Epilogue};
 
 /// Convolution over height and width.
@@ -28,6 +28,11 @@ impl Conv2d {
         let init = Init::fan_in(inputs * kernel * kernel);
         let weight = path.with_layout("weight", &[outputs, inputs, kernel, kernel], init, Layout::ConvWeight)?;
         Ok(Self { weight, bias: None, options })
+    }
+
+    /// Where the layer computes.
+    pub fn placement(&self) -> Placement {
+        self.weight.placement()
     }
 
     /// Applies the layer.

@@ -2,7 +2,7 @@
 
 use crate::autograd::Var;
 use crate::error::Result;
-use crate::nn::{Init, Layout, Parameter, Path};
+use crate::nn::{Init, Layout, Parameter, Path, Placement};
 use crate::ops;
 
 /// y = x Wᵀ + b over the last axis.
@@ -37,6 +37,11 @@ impl Linear {
     /// From given parameters, for weights whose checkpoint shape is not `[out, in]`.
     pub fn from_parameters(weight: Parameter, bias: Option<Parameter>) -> Self {
         Self { weight, bias }
+    }
+
+    /// Where the layer computes.
+    pub fn placement(&self) -> Placement {
+        self.weight.placement()
     }
 
     /// Applies the layer.

@@ -9,6 +9,7 @@ mod group_norm;
 mod linear;
 mod parameter;
 mod path;
+mod placement;
 
 pub use batch_norm::BatchNorm2d;
 pub use conv2d::Conv2d;
@@ -19,3 +20,4 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use parameter::{Layout, Parameter, ParameterSet};
 pub use path::{ParameterSource, Path};
+pub use placement::Placement;

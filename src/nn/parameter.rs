@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 
 use crate::autograd::{Var, VarId};
 use crate::error::{Result, ensure};
+use crate::nn::placement::Placement;
 use crate::tensor::Tensor;
 
 /// How the engine keeps a parameter, compared with its checkpoint.
@@ -100,14 +101,30 @@ impl Parameter {
         self.inner.layout.to_checkpoint(&self.value())
     }
 
-    /// Replaces the value (engine's layout).
+    /// Where the value is, and its element type.
+    pub fn placement(&self) -> Placement {
+        let value = self.value();
+        Placement { device: value.device(), dtype: value.dtype() }
+    }
+
+    /// Brings the value to a device and into an element type.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2).
+    pub fn place(&self, placement: Placement) -> Result<()> {
+        let mut current = self.inner.value.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *current = placement.of(&current)?;
+        Ok(())
+    }
+
+    /// Replaces the value (engine's layout). It goes to the device on which the parameter is.
     ///
     /// # Errors
     /// When the shape differs.
     pub fn set(&self, value: Tensor) -> Result<()> {
         let mut current = self.inner.value.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         ensure!(current.shape() == value.shape(), "parameter {} has shape {:?}, found {:?}", self.inner.name, current.shape(), value.shape());
-        *current = value;
+        *current = value.to_device(current.device())?;
         Ok(())
     }
 
@@ -116,11 +133,11 @@ impl Parameter {
         self.set(self.inner.layout.from_checkpoint(value)?)
     }
 
-    /// Changes the elements in place; `change` gets them in the engine's layout.
+    /// Changes the elements in place; `change` gets them in the engine's layout. For parameters in host memory.
     pub fn update(&self, change: impl FnOnce(&mut [f32])) -> Result<()> {
         let mut current = self.inner.value.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if current.f32s_mut().is_none() {
-            *current = Tensor::from_f32(current.to_f32_vec()?, current.shape())?;
+            *current = Tensor::from_f32(current.f32s()?.into_owned(), current.shape())?;
         }
         if let Some(elements) = current.f32s_mut() {
             change(elements);
@@ -180,6 +197,14 @@ impl ParameterSet {
     /// Names and values as a checkpoint has them.
     pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
         self.parameters.iter().map(|parameter| Ok((parameter.name().to_owned(), parameter.checkpoint_value()?))).collect()
+    }
+
+    /// Brings all of them to a device and into an element type.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2).
+    pub fn place(&self, placement: Placement) -> Result<()> {
+        self.parameters.iter().try_for_each(|parameter| parameter.place(placement))
     }
 
     /// Freezes or trains all of them.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use crate::error::{Result, bail, ensure};
 use crate::nn::{Parameter, ParameterSet};
+use crate::ops;
 use crate::tensor::Tensor;
 
 /// The average of every parameter, running statistics included.
@@ -27,7 +26,7 @@ impl Ema {
             if names.insert(parameter.name().to_owned(), ()).is_some() {
                 bail!("two averaged parameters are called {}", parameter.name());
             }
-            averages.push((parameter.clone(), Tensor::from_f32(parameter.value().to_f32_vec()?, parameter.value().shape())?));
+            averages.push((parameter.clone(), parameter.value()));
         }
         Ok(Self { decay, averages })
     }
@@ -37,16 +36,9 @@ impl Ema {
     pub fn update(&mut self, step: u64) -> Result<()> {
         let decay = self.decay.min((1 + step) as f64 / (10 + step) as f64);
         let share = (1.0 - decay) as f32;
-        for (parameter, average) in &mut self.averages {
-            let value = parameter.value();
-            let value = value.f32s()?;
-            if average.f32s_mut().is_none() {
-                *average = Tensor::from_f32(average.to_f32_vec()?, average.shape())?;
-            }
-            let Some(average) = average.f32s_mut() else { bail!("the average of {} is not f32", parameter.name()) };
-            average.par_chunks_mut(CHUNK).zip(value.par_chunks(CHUNK)).for_each(|(average, value)| {
-                average.iter_mut().zip(value).for_each(|(average, value)| *average += share * (value - *average));
-            });
+        let pairs: Vec<_> = self.averages.iter().map(|(parameter, average)| (average.clone(), parameter.value())).collect();
+        for ((_, average), moved) in self.averages.iter_mut().zip(ops::adamw::moving_averages(&pairs, share)?) {
+            *average = moved;
         }
         Ok(())
     }
@@ -76,14 +68,11 @@ impl Ema {
     /// Takes the averages back; `fetch` gives the tensor of a name with a given shape.
     pub fn restore(&mut self, mut fetch: impl FnMut(&str, &[usize]) -> Result<Tensor>) -> Result<()> {
         for (parameter, average) in &mut self.averages {
-            *average = fetch(&format!("average.{}", parameter.name()), average.shape())?;
+            *average = fetch(&format!("average.{}", parameter.name()), average.shape())?.to_device(average.device())?;
         }
         Ok(())
     }
 }
-
-/// Elements that one task of the thread pool works on.
-const CHUNK: usize = 1 << 15;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::device::Device;
 use crate::error::{Context, Result, bail};
 use crate::nn::ParameterSet;
 use crate::tensor::Tensor;
@@ -44,7 +45,7 @@ impl State {
     pub fn save(&self, folder: &Path, identity: &Identity) -> Result<()> {
         let mut tensors = Vec::new();
         for parameter in self.parameters.iter() {
-            let value = parameter.value();
+            let value = parameter.value().to_device(Device::Cpu)?;
             if let Some(bad) = not_finite(&value)? {
                 bail!("{} is not finite in {bad} of {} elements after step {}", parameter.name(), value.elements(), self.step);
             }
@@ -82,7 +83,7 @@ impl State {
 
 /// How many elements are not finite; `None` when all are.
 fn not_finite(tensor: &Tensor) -> Result<Option<usize>> {
-    let bad = tensor.f32s()?.iter().filter(|x| !x.is_finite()).count();
+    let bad = tensor.to_device(Device::Cpu)?.f32s()?.iter().filter(|x| !x.is_finite()).count();
     Ok((bad > 0).then_some(bad))
 }
 
@@ -90,7 +91,7 @@ fn not_finite(tensor: &Tensor) -> Result<Option<usize>> {
 pub(super) fn statistics(parameters: &ParameterSet) -> Result<String> {
     let (mut largest, mut at, mut bad) = (0.0, String::new(), Vec::new());
     for parameter in parameters.iter() {
-        let value = parameter.value();
+        let value = parameter.value().to_device(Device::Cpu)?;
         if not_finite(&value)?.is_some() {
             bad.push(parameter.name().to_owned());
         }

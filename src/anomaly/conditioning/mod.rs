@@ -122,8 +122,11 @@ impl<'a> Conditioner<'a> {
 
     /// Learned rows between the prompt's halves: `[length, width]`.
     fn insert(&self, prompt: &Prompt, learned: &Var) -> Result<Var> {
-        let embed = |ids: &[i32]| self.text.token_embedding().forward(&Tensor::from_i32(ids.to_vec(), &[ids.len()])?);
-        ops::concat(&[&embed(&prompt.before)?, learned, &embed(&prompt.after)?], 0)
+        let embed = |ids: &[i32]| self.text.embed(&Tensor::from_i32(ids.to_vec(), &[ids.len()])?);
+        let before = embed(&prompt.before)?;
+        // Learned rows may be in host memory still, where their file was read.
+        let learned = ops::place(learned, before.device(), before.dtype())?;
+        ops::concat(&[&before, &learned, &embed(&prompt.after)?], 0)
     }
 
     /// The context of a plain text for a batch, as guidance needs for the empty prompt: `[batch, length, width]`.
@@ -138,8 +141,8 @@ impl<'a> Conditioner<'a> {
 pub fn word_rows(text: &ClipTextModel, tokenizer: &ClipTokenizer, word: &str, rows: usize) -> Result<Tensor> {
     let ids = tokenizer.encode_bare(word)?;
     ensure!(!ids.is_empty(), "the tokenizer makes nothing of the initial word {word:?}");
-    let pieces = text.token_embedding().forward(&Tensor::from_i32(ids.clone(), &[ids.len()])?)?;
-    let (width, elements) = (pieces.dim(1), pieces.f32s()?);
+    let pieces = text.embed(&Tensor::from_i32(ids.clone(), &[ids.len()])?)?;
+    let (width, elements) = (pieces.dim(1), pieces.to_f32_vec()?);
     let mean = |column: usize| elements.iter().skip(column).step_by(width).sum::<f32>() / ids.len() as f32;
     let row: Vec<f32> = (0..width).map(mean).collect();
     Tensor::from_f32(row.repeat(rows), &[rows, width])
@@ -148,6 +151,6 @@ pub fn word_rows(text: &ClipTextModel, tokenizer: &ClipTokenizer, word: &str, ro
 /// Root mean square of the token-embedding table: the scale of a word.
 pub fn embedding_scale(text: &ClipTextModel) -> Result<f32> {
     let table = text.token_embedding().weight().value();
-    let sum: f64 = table.f32s()?.iter().map(|&element| f64::from(element).powi(2)).sum();
+    let sum: f64 = table.to_f32_vec()?.iter().map(|&element| f64::from(element).powi(2)).sum();
     Ok((sum / table.elements().max(1) as f64).sqrt() as f32)
 }

@@ -1,6 +1,7 @@
 //! Blended diffusion (METHOD section 7; paper Eq. 1): a defect is denoised inside the mask while the normal image, noised to the same step, stands
 //! outside.
 
+mod finite;
 mod paste;
 mod streams;
 mod weights;
@@ -16,12 +17,16 @@ use crate::anomaly::reweighting::{Estimate, Mode};
 use crate::autograd::Var;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
+use crate::device::Device;
 use crate::diffusion::ddim::{self, Step};
 use crate::diffusion::{Schedule, guide};
-use crate::error::{Error, Interrupted, Result, bail, ensure};
+use crate::error::{Error, Interrupted, Result, ensure};
 use crate::models::base::BaseModel;
 use crate::models::unet::AttentionWeights;
+use crate::ops::{self, Background, BackgroundNoise, Outputs};
 use crate::tensor::Tensor;
+use crate::tensor::random::Stream;
+use finite::FiniteSums;
 
 pub use paste::paste;
 pub use streams::ImageStreams;
@@ -65,16 +70,40 @@ pub struct Glimpse {
 struct Batch {
     /// `[batch, height, width, 3]`.
     pictures: Tensor,
-    pixel_masks: Vec<Mask>,
-    /// Of the latent's size.
-    masks: Vec<Mask>,
+    /// `[batch, height, width, 1]`.
+    pixel_masks: Tensor,
+    /// Of the latent's size: `[batch, h, w, 1]`.
+    masks: Tensor,
     /// z0(y), scaled: `[batch, h, w, channels]`.
     normal: Tensor,
-    streams: Vec<ImageStreams>,
+    images: Vec<ImageStreams>,
     context: Context,
     /// `[batch, length]`.
     columns: Tensor,
     unconditional: Option<Var>,
+}
+
+impl Batch {
+    /// One stream of each image.
+    fn streams(&self, which: impl Fn(&ImageStreams) -> Stream) -> Vec<Stream> {
+        self.images.iter().map(which).collect()
+    }
+}
+
+/// What stands outside of the mask before one step.
+struct Surroundings {
+    /// `[batch, h, w, 1]`.
+    masks: Tensor,
+    /// Weights of the normal latent and of the noise; `None` for the normal latent as it is.
+    levels: Option<[f32; 2]>,
+    streams: Vec<Stream>,
+}
+
+impl Surroundings {
+    fn of<'a>(&'a self, batch: &'a Batch) -> Background<'a> {
+        let noise = self.levels.map(|[signal, noise]| BackgroundNoise { signal, noise, streams: &self.streams });
+        Background { mask: &self.masks, normal: &batch.normal, noise }
+    }
 }
 
 /// Generates images of one learned type.
@@ -82,7 +111,6 @@ pub struct Generator<'a> {
     base: &'a BaseModel,
     learned: &'a Learned,
     conditioner: Conditioner<'a>,
-    schedule: Schedule,
     settings: GenerationPreset,
     kind: Kind,
     position: usize,
@@ -102,7 +130,7 @@ impl<'a> Generator<'a> {
         let schedule = Schedule::from_json(&base.scheduler_config.text, &base.scheduler_config.origin)?;
         let steps = ddim::steps(&schedule, settings.steps)?;
         let position = learned.position(&kind)?;
-        Ok(Self { base, learned, conditioner, schedule, settings, kind, position, seed, steps })
+        Ok(Self { base, learned, conditioner, settings, kind, position, seed, steps })
     }
 
     /// e_s of masks, `[n, width]` each. Under [`BatchNormPolicy::Always`] they share statistics: give one whole group then.
@@ -114,7 +142,8 @@ impl<'a> Generator<'a> {
         let masks = Mask::stack(&resized.iter().collect::<Vec<_>>())?;
         let tokens = self.learned.keeping_statistics(|| self.learned.encoder().forward(&masks, together))?;
         let [_, rows, width] = tokens.dims()?;
-        tokens.f32s()?.chunks(rows * width).map(|sample| Tensor::from_f32(sample.to_vec(), &[rows, width])).collect()
+        let sample = |index| ops::narrow(&tokens, 0, index, 1)?.into_tensor().reshape(&[rows, width]);
+        (0..resized.len()).map(sample).collect()
     }
 
     /// Generates a batch. Each image depends on its own job only, bit by bit.
@@ -123,62 +152,63 @@ impl<'a> Generator<'a> {
     /// with [`Interrupted`] when it names a signal.
     pub fn generate(&self, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
         let batch = self.prepare(jobs)?;
-        let mut latent = self.noise(&batch, |streams| streams.once("initial noise"))?;
+        let mut background = self.background(&batch, self.steps.first())?;
+        let shape = batch.normal.shape();
+        let mut latent = ops::normal(&batch.streams(|streams| streams.once("initial noise")), &shape[1..], batch.normal.device())?;
+        let mut blended = ops::blend(&latent, &background.of(&batch))?;
         let mut estimate: Option<Tensor> = None;
         let mut traces = vec![Vec::new(); jobs.len()];
+        let mut sums = FiniteSums::default();
         for (number, step) in self.steps.iter().enumerate() {
             if let Some(signal) = stop() {
                 return Err(Error::new(Interrupted { signal }));
             }
-            let masks = weights::blending_masks(&batch, self.settings.reweighting.mode, step.timestep, self.steps.len());
-            let early = self.early_weights(&batch, &latent, estimate.as_ref(), &masks)?;
-            latent = self.blend(&batch, &latent, &masks, step)?;
-            let map = match early {
+            let map = match self.early_weights(&batch, &latent, estimate.as_ref(), &background.masks)? {
                 Some(map) => Some(map),
-                None => self.late_weights(&batch, &latent, step)?,
+                None => self.late_weights(&batch, &blended, step)?,
             };
             let attention = map.clone().map(|map| weights::attention(self.settings.reweighting.mode, &batch.columns, map));
-            let output = self.predict(&batch, &latent, step, attention.as_ref())?;
-            let clean = step.clean(&output, &latent)?;
-            let noise = self.noise(&batch, |streams| streams.at("step noise", step.timestep))?;
-            latent = step.update(&output, &latent, self.settings.eta, &noise)?;
-            check_finite(&latent, step.timestep)?;
+            let (conditional, unconditional) = self.predict(&batch, &blended, step, attention.as_ref())?;
+            let outputs = Outputs { noisy: &blended, conditional: &conditional, unconditional: unconditional.as_ref() };
+            background = self.background(&batch, self.steps.get(number + 1))?;
+            let fresh = batch.streams(|streams| streams.at("step noise", step.timestep));
+            let weights = step.weights(self.settings.eta, self.settings.guidance);
+            let next = ops::denoise(outputs, &weights, &fresh, Some(&background.of(&batch)))?;
+            sums.add(step.timestep, &next.latent, number + 1 == self.steps.len())?;
             if is_glimpse(number, self.steps.len(), glimpses) {
-                self.look(&mut traces, step.timestep, &clean, map.as_ref())?;
+                self.look(&mut traces, step.timestep, &next.clean, map.as_ref())?;
             }
-            estimate = Some(clean);
+            blended = next.blended.unwrap_or_else(|| next.latent.clone());
+            (latent, estimate) = (next.latent, Some(next.clean));
         }
-        self.finish(jobs, &batch, &latent, traces)
+        self.finish(jobs, if self.settings.last_blend { &blended } else { &latent }, traces)
     }
 
     fn prepare(&self, jobs: &[Job]) -> Result<Batch> {
         ensure!(!jobs.is_empty(), "a batch needs at least one image");
-        let streams: Vec<ImageStreams> = jobs.iter().map(|job| ImageStreams::new(self.seed, &self.kind, job.index)).collect();
+        let images: Vec<ImageStreams> = jobs.iter().map(|job| ImageStreams::new(self.seed, &self.kind, job.index)).collect();
         let pictures: Vec<&Picture> = jobs.iter().map(|job| &job.normal).collect();
-        let draws: Vec<_> = streams.iter().map(|streams| streams.once("normal latent")).collect();
+        let draws: Vec<_> = images.iter().map(|streams| streams.once("normal latent")).collect();
         let normal = latents::encode(&self.base.vae, &pictures, self.settings.latent, &draws)?;
-        let [_, height, width, _] = normal.dims()?;
-        let masks = jobs.iter().map(|job| job.mask.resized(width, height, self.learned.metadata.preset.cells)).collect();
+        let ([_, height, width, _], device) = (normal.dims()?, normal.device());
+        let masks: Vec<Mask> = jobs.iter().map(|job| job.mask.resized(width, height, self.learned.metadata.preset.cells)).collect();
+        let stacked = |masks: Vec<&Mask>| Mask::stack(&masks)?.to_device(device);
         let anomaly = Var::constant(self.learned.anomaly(self.position).value());
         let samples: Vec<Sample> = jobs.iter().map(|job| Sample { template: job.template, anomaly: anomaly.clone() }).collect();
-        let spatial: Vec<f32> = jobs.iter().map(|job| job.spatial.to_f32_vec()).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let spatial: Vec<Var> = jobs.iter().map(|job| Var::constant(job.spatial.clone())).collect();
         let [rows, channels] = jobs[0].spatial.dims()?;
-        let spatial = Var::constant(Tensor::from_f32(spatial, &[jobs.len(), rows, channels])?);
+        let spatial = ops::reshape(&ops::concat(&spatial.iter().collect::<Vec<_>>(), 0)?, &[jobs.len(), rows, channels])?;
         let context = self.conditioner.context(&samples, &spatial)?;
-        let columns = context.columns(self.settings.reweighting.mode.columns())?;
+        let columns = context.columns(self.settings.reweighting.mode.columns())?.to_device(device)?;
         let guided = self.settings.guidance != 1.0;
         let unconditional = if guided { Some(self.conditioner.plain("", jobs.len())?) } else { None };
-        let pixel_masks = jobs.iter().map(|job| job.mask.clone()).collect();
-        Ok(Batch { pictures: Picture::stack(&pictures)?, pixel_masks, masks, normal, streams, context, columns, unconditional })
-    }
-
-    /// Standard normal numbers of the latent's shape, each image's from its own stream.
-    fn noise(&self, batch: &Batch, stream: impl Fn(&ImageStreams) -> crate::tensor::random::Stream) -> Result<Tensor> {
-        latents::normal(&batch.streams.iter().map(stream).collect::<Vec<_>>(), &batch.normal.shape()[1..])
+        let (pixel_masks, masks) = (stacked(jobs.iter().map(|job| &job.mask).collect())?, stacked(masks.iter().collect())?);
+        let pictures = Picture::stack(&pictures)?.to_device(device)?;
+        Ok(Batch { pictures, pixel_masks, masks, normal, images, context, columns, unconditional })
     }
 
     /// Weights that are known before the latent is blended.
-    fn early_weights(&self, batch: &Batch, latent: &Tensor, estimate: Option<&Tensor>, masks: &[Mask]) -> Result<Option<Tensor>> {
+    fn early_weights(&self, batch: &Batch, latent: &Tensor, estimate: Option<&Tensor>, masks: &Tensor) -> Result<Option<Tensor>> {
         let reweighting = self.settings.reweighting;
         match (reweighting.mode, reweighting.estimate, estimate) {
             (Mode::Official, _, _) => Ok(Some(weights::official(latent, &batch.normal, masks)?)),
@@ -193,7 +223,10 @@ impl<'a> Generator<'a> {
         if reweighting.estimate == Estimate::Previous || matches!(reweighting.mode, Mode::Off | Mode::Official) {
             return Ok(None);
         }
-        let output = self.predict(batch, latent, step, None)?;
+        let output = match self.predict(batch, latent, step, None)? {
+            (output, None) => output,
+            (output, Some(plain)) => guide(&plain, &output, self.settings.guidance)?,
+        };
         self.estimated_weights(batch, &step.clean(&output, latent)?)
     }
 
@@ -205,44 +238,35 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// z <- M z + (1 - M) (sqrt(a) z0(y) + sqrt(1 - a) fresh noise).
-    fn blend(&self, batch: &Batch, latent: &Tensor, masks: &[Mask], step: &Step) -> Result<Tensor> {
-        let noise = self.noise(batch, |streams| streams.at("background noise", step.timestep))?;
-        let timesteps = Tensor::from_i32(vec![step.timestep; masks.len()], &[masks.len()])?;
-        let background = self.schedule.add_noise(&batch.normal, &noise, &timesteps)?;
-        latents::choose(&Mask::stack(&masks.iter().collect::<Vec<_>>())?, latent, &background)
+    /// What stands outside of the mask before `step`: sqrt(a) z0(y) + sqrt(1 - a) fresh noise. Behind the last step z0(y) itself.
+    fn background(&self, batch: &Batch, step: Option<&Step>) -> Result<Surroundings> {
+        let Some(step) = step else { return Ok(Surroundings { masks: batch.masks.clone(), levels: None, streams: Vec::new() }) };
+        let masks = weights::blending_masks(batch, self.settings.reweighting.mode, step.timestep, self.steps.len())?;
+        let levels = [step.alpha.sqrt(), (1.0 - step.alpha).sqrt()].map(|level| level as f32);
+        Ok(Surroundings { masks, levels: Some(levels), streams: batch.streams(|streams| streams.at("background noise", step.timestep)) })
     }
 
-    /// The network's output, guided when asked for; the weights act on the conditional half alone.
-    fn predict(&self, batch: &Batch, latent: &Tensor, step: &Step, attention: Option<&AttentionWeights>) -> Result<Tensor> {
+    /// The network's outputs for the context and, when guided, for none; the weights act on the first alone.
+    fn predict(&self, batch: &Batch, latent: &Tensor, step: &Step, attention: Option<&AttentionWeights>) -> Result<(Tensor, Option<Tensor>)> {
         let sample = Var::constant(latent.clone());
         let timesteps = Tensor::from_i32(vec![step.timestep; latent.dim(0)], &[latent.dim(0)])?;
-        let output = self.base.unet.forward(&sample, &timesteps, &batch.context.tokens, attention)?.into_tensor();
-        match &batch.unconditional {
-            None => Ok(output),
-            Some(unconditional) => {
-                let plain = self.base.unet.forward(&sample, &timesteps, unconditional, None)?.into_tensor();
-                guide(&plain, &output, self.settings.guidance)
-            }
-        }
+        let output = |context: &Var, attention| Ok::<_, Error>(self.base.unet.forward(&sample, &timesteps, context, attention)?.into_tensor());
+        let conditional = output(&batch.context.tokens, attention)?;
+        Ok((conditional, batch.unconditional.as_ref().map(|context| output(context, None)).transpose()?))
     }
 
     fn look(&self, traces: &mut [Vec<Glimpse>], timestep: i32, clean: &Tensor, map: Option<&Tensor>) -> Result<()> {
-        let pictures = latents::decode(&self.base.vae, clean)?;
+        let pictures = latents::decode(&self.base.vae, clean)?.to_device(Device::Cpu)?;
+        let map = map.map(|map| map.to_device(Device::Cpu)).transpose()?;
         for (index, trace) in traces.iter_mut().enumerate() {
-            let weights = map.map(|map| sample(map, index)).transpose()?;
+            let weights = map.as_ref().map(|map| sample(map, index)).transpose()?;
             trace.push(Glimpse { timestep, weights, estimate: Picture::from_tensor(&sample(&pictures, index)?)? });
         }
         Ok(())
     }
 
-    fn finish(&self, jobs: &[Job], batch: &Batch, latent: &Tensor, traces: Vec<Vec<Glimpse>>) -> Result<Vec<Generated>> {
-        let latent = if self.settings.last_blend {
-            latents::choose(&Mask::stack(&batch.masks.iter().collect::<Vec<_>>())?, latent, &batch.normal)?
-        } else {
-            latent.clone()
-        };
-        let decoded = latents::decode(&self.base.vae, &latent)?;
+    fn finish(&self, jobs: &[Job], latent: &Tensor, traces: Vec<Vec<Glimpse>>) -> Result<Vec<Generated>> {
+        let decoded = latents::decode(&self.base.vae, latent)?.to_device(Device::Cpu)?;
         let mut finished = Vec::with_capacity(jobs.len());
         for (index, (job, trace)) in jobs.iter().zip(traces).enumerate() {
             let mut image = Picture::from_tensor(&sample(&decoded, index)?)?;
@@ -265,14 +289,4 @@ fn sample(batch: &Tensor, index: usize) -> Result<Tensor> {
 /// Whether step `number` of `total` is one of `count` evenly spread ones, the last among them.
 fn is_glimpse(number: usize, total: usize, count: usize) -> bool {
     (number + 1) * count / total > number * count / total
-}
-
-fn check_finite(latent: &Tensor, timestep: i32) -> Result<()> {
-    match latent.f32s()?.iter().filter(|value| !value.is_finite()).count() {
-        0 => Ok(()),
-        count => bail!(
-            "the denoising network gave {count} of {} numbers that are not finite at time step {timestep}; are the model's weights damaged, or --dtype too narrow?",
-            latent.elements()
-        ),
-    }
 }

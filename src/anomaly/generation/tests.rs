@@ -140,7 +140,7 @@ fn steps_follow_the_released_order() {
     let found = generator.generate(&jobs, 0, &|| None).unwrap().remove(0).image;
 
     let streams = ImageStreams::new(3, &kind(), 2);
-    let schedule = &generator.schedule;
+    let schedule = &Schedule::of(&base).unwrap();
     let z0 = latents::encode(&base.vae, &[&jobs[0].normal], settings.latent, &[streams.once("normal latent")]).unwrap();
     let shape = z0.shape().to_vec();
     let mask = Mask::stack(&[&jobs[0].mask.resized(shape[2], shape[1], learned.metadata.preset.cells)]).unwrap();
@@ -152,7 +152,7 @@ fn steps_follow_the_released_order() {
     for step in ddim::steps(schedule, 4).unwrap() {
         let t = Tensor::from_i32(vec![step.timestep], &[1]).unwrap();
         let noisy = schedule.add_noise(&z0, &streams.at("background noise", step.timestep).normal(&shape).unwrap(), &t).unwrap();
-        z = latents::choose(&mask, &z, &noisy).unwrap();
+        z = ops::blend(&z, &Background { mask: &mask, normal: &noisy, noise: None }).unwrap();
         let output = base.unet.forward(&Var::constant(z.clone()), &t, &context, None).unwrap();
         z = step.update(&output, &z, 1.0, &streams.at("step noise", step.timestep).normal(&shape).unwrap()).unwrap();
     }

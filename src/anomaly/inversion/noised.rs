@@ -1,8 +1,8 @@
 //! What the denoising network is asked in training: latents noised at random steps.
 
-use crate::anomaly::latents;
 use crate::diffusion::Schedule;
 use crate::error::Result;
+use crate::ops;
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
 
@@ -37,7 +37,7 @@ pub(in crate::anomaly) struct Noised {
 impl Noised {
     /// Draws a time step and noise for each of the clean latents `[batch, h, w, channels]`.
     pub(in crate::anomaly) fn draw(schedule: &Schedule, clean: &Tensor, streams: &Streams) -> Result<Self> {
-        let noise = latents::normal(&streams.of("noise"), &clean.shape()[1..])?;
+        let noise = ops::normal(&streams.of("noise"), &clean.shape()[1..], clean.device())?;
         let total = schedule.train_timesteps();
         let timesteps: Vec<i32> = streams.of("time step").into_iter().map(|stream| stream.sampler().below(total) as i32).collect();
         let timesteps = Tensor::from_i32(timesteps, &[clean.dim(0)])?;

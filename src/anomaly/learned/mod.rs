@@ -13,11 +13,12 @@ use crate::anomaly::conditioning::{embedding_scale, word_rows};
 use crate::anomaly::presets::{EncoderKind, Preset};
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::nearest;
+use crate::device::Device;
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::models::spatial_encoder::SpatialEncoder;
-use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, RandomInit};
+use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, Placement, RandomInit};
 use crate::tensor::Tensor;
 use crate::weights::{self, Archive};
 
@@ -114,6 +115,14 @@ impl Learned {
     /// Everything that is trained or saved.
     pub fn parameters(&self) -> &ParameterSet {
         &self.parameters
+    }
+
+    /// Brings everything to a device. It stays f32: what trains needs small steps.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2).
+    pub fn place(&self, device: Device) -> Result<()> {
+        self.parameters.place(Placement::f32(device))
     }
 
     /// The embedding e_a of the kind at this position, `[k, width]`.

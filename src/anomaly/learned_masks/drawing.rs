@@ -8,10 +8,12 @@ use crate::anomaly::presets::MaskSampling;
 use crate::autograd::Var;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
+use crate::device::Device;
 use crate::diffusion::ddim::{self, Step};
 use crate::diffusion::{Schedule, guide};
 use crate::error::{Error, Interrupted, Result, ensure};
 use crate::models::base::BaseModel;
+use crate::ops;
 use crate::tensor::Tensor;
 use crate::tensor::random::{Sampler, Stream};
 
@@ -58,7 +60,7 @@ impl<'a> MaskPainter<'a> {
         let noise = |purpose: &str, timestep: i32| {
             let name = format!("learned mask {purpose}\0{}\0{}", self.kind.object, self.kind.defect);
             let stream = |&(index, attempt): &(u64, u64)| Stream::new(self.seed, &name, &[index, attempt, timestep as u64]);
-            latents::normal(&wanted.iter().map(stream).collect::<Vec<_>>(), &shape)
+            ops::normal(&wanted.iter().map(stream).collect::<Vec<_>>(), &shape, self.base.unet.placement().device)
         };
         let anomaly = Var::constant(self.masks.embedding(self.position).value());
         let samples: Vec<(usize, Var)> = wanted.iter().map(|&wanted| (self.template(wanted), anomaly.clone())).collect();
@@ -82,7 +84,7 @@ impl<'a> MaskPainter<'a> {
     }
 
     fn decoded(&self, latent: &Tensor) -> Result<Vec<Rough>> {
-        let decoded = latents::decode(&self.base.vae, latent)?;
+        let decoded = latents::decode(&self.base.vae, latent)?.to_device(Device::Cpu)?;
         let [_, height, width, channels] = decoded.dims()?;
         let rough = |pixels: &[f32]| -> Result<Rough> {
             let picture = Picture::from_tensor(&Tensor::from_f32(pixels.to_vec(), &[height, width, channels])?)?;

@@ -45,7 +45,7 @@ impl<'a> MaskInversion<'a> {
         let context = self.conditioner.context_of(&learned)?;
         let prediction = self.base.unet.forward(&Var::constant(latents), &timesteps, &context.tokens, None)?;
         let [batch, height, width, _] = clean.dims()?;
-        ops::masked_mse(&prediction, &target, &Tensor::full(1.0, &[batch, height, width, 1]), MaskedMean::Elements)
+        ops::masked_mse(&prediction, &target, &Tensor::full(1.0, &[batch, height, width, 1]).to_device(clean.device())?, MaskedMean::Elements)
     }
 }
 

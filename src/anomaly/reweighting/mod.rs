@@ -1,8 +1,6 @@
 //! Adaptive attention re-weighting (METHOD section 8; paper Eq. 7 and 8): where inside the mask the defect does not show yet, the attention to its
 //! embeddings is raised.
 
-mod formulas;
-
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::invalid_input;
-
-pub use formulas::{BOUND, balanced, official, paper};
 
 /// Which formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -89,6 +89,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     }
     let started = Instant::now();
     let base = BaseModel::load(arguments.model.as_deref())?;
+    base.place(globals.placement()?)?;
     files::create_folder(&arguments.out)?;
     let data = arguments.out.join("data");
     note("1 of 4: writing the demo data set");
@@ -130,6 +131,7 @@ fn learn(arguments: &Arguments, globals: &Globals, base: &BaseModel, dataset: &D
     let templates = Templates::built_in(preset.templates);
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let learned = Learned::create(base, preset, templates, kinds, base.resolution(), globals.seed)?;
+    learned.place(base.unet.placement().device)?;
     let folder = arguments.out.join("run");
     let resume = folder.exists();
     let folder = RunFolder::open(&folder, resume, &Resolved { seed: globals.seed, demo: arguments })?;

@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 use cudarc::driver::result;
 
 use super::context::Cuda;
+use super::memory::CudaStorage;
 use super::sources::{Entry, Kernel, Kind, Parameter, Pointee};
+use crate::device::cpu::{Buffer, CpuStorage};
 use crate::device::{DType, Storage};
 use crate::error::{Result, anyhow, bail, ensure};
 
@@ -124,6 +126,39 @@ impl Launch {
         let mut launch = self.push(bits, Shown::Tensor(shape));
         launch.held.push(storage);
         launch
+    }
+
+    /// The address of a table with the addresses of these tensors; null in the place of one that is not there.
+    pub fn tensors<T: Resident>(mut self, tensors: &[Option<&T>]) -> Self {
+        let Some(Parameter { kind: Kind::Table { of, writes }, name }) = self.parameter() else {
+            return self.wrong(format!("{} tensors", tensors.len()));
+        };
+        let (cuda, mut addresses) = (self.cuda, Vec::with_capacity(2 * tensors.len()));
+        for tensor in tensors {
+            let Some((storage, shape)) = tensor.map(Resident::storage_and_shape) else {
+                addresses.extend([0, 0]);
+                continue;
+            };
+            let address = match &*storage {
+                Storage::Cuda(memory) if memory.cuda() == cuda && memory.dtype() == *of => memory.address(),
+                other => return self.wrong(format!("{name} takes {of} on {cuda}, found {shape:?} on {}", other.device())),
+            };
+            if *writes && Arc::strong_count(&storage) > 2 {
+                return self.wrong(format!("{name} is written to, but other tensors share the elements of {shape:?}"));
+            }
+            addresses.extend([address as u32, (address >> 32) as u32].map(u32::cast_signed));
+            self.held.push(storage);
+        }
+        let mut words = Buffer::scratch(addresses.len());
+        words.copy_from_slice(&addresses);
+        match CudaStorage::upload(self.cuda, &CpuStorage::I32(words)) {
+            Ok(table) => {
+                let bits = table.address();
+                self.held.push(Arc::new(Storage::Cuda(table)));
+                self.push(bits, Shown::Whole(tensors.len() as i64))
+            }
+            Err(error) => self.wrong(format!("{error:#}")),
+        }
     }
 
     /// A tensor's address, or null.

@@ -52,6 +52,13 @@ pub enum Kind {
         /// Whether the kernel may write there: the source says no `const`.
         writes: bool,
     },
+    /// The address of a table of addresses on the device, one for each of several tensors; null for a tensor that is not there.
+    Table {
+        /// What lies there.
+        of: DType,
+        /// Whether the kernel may write there.
+        writes: bool,
+    },
     /// `int`.
     I32,
     /// `unsigned`.

@@ -24,7 +24,7 @@ use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
-use crate::nn::RandomInit;
+use crate::nn::{Placement, RandomInit};
 use crate::tensor::DType;
 use source::Source;
 
@@ -119,18 +119,33 @@ impl BaseModel {
     }
 
     /// Loads the text encoder alone.
-    pub fn load_text_encoder(path: Option<&FilePath>) -> Result<ClipTextModel> {
-        Ok(parts::text_encoder(&Source::open(path)?)?.0)
+    pub fn load_text_encoder(path: Option<&FilePath>, placement: Placement) -> Result<ClipTextModel> {
+        let (network, part) = parts::text_encoder(&Source::open(path)?)?;
+        part.parameters.place(placement)?;
+        Ok(network)
     }
 
     /// Loads the UNet alone.
-    pub fn load_unet(path: Option<&FilePath>) -> Result<Unet> {
-        Ok(parts::unet(&Source::open(path)?)?.0)
+    pub fn load_unet(path: Option<&FilePath>, placement: Placement) -> Result<Unet> {
+        let (network, part) = parts::unet(&Source::open(path)?)?;
+        part.parameters.place(placement)?;
+        Ok(network)
     }
 
     /// Loads the autoencoder alone.
-    pub fn load_vae(path: Option<&FilePath>) -> Result<AutoencoderKl> {
-        Ok(parts::vae(&Source::open(path)?)?.0)
+    pub fn load_vae(path: Option<&FilePath>, placement: Placement) -> Result<AutoencoderKl> {
+        let (network, part) = parts::vae(&Source::open(path)?)?;
+        part.parameters.place(placement)?;
+        Ok(network)
+    }
+
+    /// Brings all three networks to where and in what they shall compute. [`BaseModel::hash`] stays that of the files.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2).
+    pub fn place(&self, placement: Placement) -> Result<()> {
+        let Details { text_encoder, unet, vae } = &self.details;
+        [text_encoder, unet, vae].iter().try_for_each(|part| part.parameters.place(placement))
     }
 
     /// Writes the model as a folder in the diffusers layout, weights in `dtype`.

@@ -6,6 +6,7 @@ use super::*;
 use crate::autograd::Var;
 use crate::error::exit_code;
 use crate::models::tokenizer;
+use crate::nn::Placement;
 use crate::tensor::Tensor;
 use crate::tensor::random::Sampler;
 use crate::testing::random;
@@ -81,9 +82,9 @@ fn an_embedded_model_loads_like_a_folder() {
 fn parts_load_alone() {
     let folder = saved();
     fs::remove_dir_all(folder.path().join("vae")).unwrap();
-    BaseModel::load_unet(Some(folder.path())).unwrap();
-    BaseModel::load_text_encoder(Some(folder.path())).unwrap();
-    assert!(BaseModel::load_vae(Some(folder.path())).unwrap_err().to_string().contains("has no vae folder"));
+    BaseModel::load_unet(Some(folder.path()), Placement::HOST).unwrap();
+    BaseModel::load_text_encoder(Some(folder.path()), Placement::HOST).unwrap();
+    assert!(BaseModel::load_vae(Some(folder.path()), Placement::HOST).unwrap_err().to_string().contains("has no vae folder"));
 }
 
 #[test]
@@ -149,9 +150,9 @@ fn nonsense_in_configs() {
             changed.insert(field.clone(), value.clone());
             fs::write(folder.path().join(name).join("config.json"), serde_json::to_vec(&changed).unwrap()).unwrap();
             let loaded = match name {
-                "text_encoder" => BaseModel::load_text_encoder(Some(folder.path())).map(drop),
-                "unet" => BaseModel::load_unet(Some(folder.path())).map(drop),
-                _ => BaseModel::load_vae(Some(folder.path())).map(drop),
+                "text_encoder" => BaseModel::load_text_encoder(Some(folder.path()), Placement::HOST).map(drop),
+                "unet" => BaseModel::load_unet(Some(folder.path()), Placement::HOST).map(drop),
+                _ => BaseModel::load_vae(Some(folder.path()), Placement::HOST).map(drop),
             };
             if let Err(error) = loaded {
                 assert_eq!(exit_code(&error), 2, "{name} {field} {value}: {error:#}");
@@ -179,7 +180,7 @@ fn broken_json_in_configs() {
             _ => drop(text.remove(at)),
         }
         fs::write(&path, text).unwrap();
-        if let Err(error) = BaseModel::load_unet(Some(folder.path())) {
+        if let Err(error) = BaseModel::load_unet(Some(folder.path()), Placement::HOST) {
             assert_eq!(exit_code(&error), 2, "{error:#}");
         }
     }

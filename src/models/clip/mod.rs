@@ -49,6 +49,11 @@ impl ClipTextModel {
         &self.tokens
     }
 
+    /// The embeddings of tokens alone, in f32, for [`ClipTextModel::forward_embeddings`]: ids `[..] -> [.., width]`.
+    pub fn embed(&self, ids: &Tensor) -> Result<Var> {
+        self.tokens.weight().placement().leave(&self.tokens.forward(ids)?)
+    }
+
     /// The last hidden state, normalised.
     ///
     /// # Shapes
@@ -65,15 +70,16 @@ impl ClipTextModel {
     /// # Shapes
     /// `[batch, length, width] -> ` the same.
     pub fn forward_embeddings(&self, token_embeddings: &Var) -> Result<Var> {
+        let here = self.tokens.weight().placement();
         let [_, length, width] = token_embeddings.dims()?;
         let longest = self.config.max_position_embeddings;
         ensure!(width == self.config.hidden_size, "the text encoder's width is {}, found embeddings of width {width}", self.config.hidden_size);
         ensure!(length <= longest, "the text encoder reads at most {longest} tokens, found {length}");
         let positions = ops::narrow(&self.positions.weight().var(), 0, 0, length)?;
-        let mut x = ops::broadcast_add(token_embeddings, &positions)?;
+        let mut x = ops::broadcast_add(&here.enter(token_embeddings)?, &positions)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
         }
-        self.final_norm.forward(&x)
+        here.leave(&self.final_norm.forward(&x)?)
     }
 }

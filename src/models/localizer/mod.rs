@@ -83,7 +83,7 @@ impl Localizer {
             invalid_input!("the localisation network needs sides that are multiples of {SIDE_MULTIPLE}, found {width}x{height}");
         }
         let mut skips = Vec::with_capacity(DECODER.len());
-        let mut x = picture.clone();
+        let mut x = self.head.placement().enter(picture)?;
         for (stage, layers) in self.encoder.iter().enumerate() {
             if stage > 0 {
                 let pooled = ops::max_pool(&x, 2, 2, 0)?;

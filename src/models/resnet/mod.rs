@@ -107,7 +107,8 @@ impl ResNet {
 
     /// The output of every stage. `training` as in [`BatchNorm2d::forward`].
     pub fn features(&self, image: &Var, training: bool) -> Result<Vec<Var>> {
-        let stem = ops::relu(&self.bn1.forward(&self.conv1.forward(image)?, training)?)?;
+        let image = self.conv1.placement().enter(image)?;
+        let stem = ops::relu(&self.bn1.forward(&self.conv1.forward(&image)?, training)?)?;
         let mut x = ops::max_pool(&stem, 3, 2, 1)?;
         let mut features = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {

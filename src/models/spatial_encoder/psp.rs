@@ -87,7 +87,8 @@ impl PspEncoder {
             self.mask_size
         );
         let (conv, norm, slope) = &self.stem;
-        let mut x = ops::prelu(&norm.forward(&conv.forward(image)?, training)?, &slope.var())?;
+        let image = conv.placement().enter(image)?;
+        let mut x = ops::prelu(&norm.forward(&conv.forward(&image)?, training)?, &slope.var())?;
         let mut taps = Vec::with_capacity(3);
         for (position, unit) in self.body.iter().enumerate() {
             x = unit.forward(&x, training)?;

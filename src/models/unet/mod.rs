@@ -11,7 +11,7 @@ pub use config::{BlockKind, UnetConfig};
 
 use crate::autograd::Var;
 use crate::error::{Result, ensure};
-use crate::nn::{Conv2d, GroupNorm, Path};
+use crate::nn::{Conv2d, GroupNorm, Path, Placement};
 use crate::ops::{Conv2dOptions, Reweighting};
 use crate::tensor::Tensor;
 use stages::{DownStage, MiddleStage, UpStage};
@@ -58,13 +58,18 @@ impl Unet {
         })
     }
 
+    /// Where the network computes.
+    pub fn placement(&self) -> Placement {
+        self.conv_in.placement()
+    }
+
     /// The config that the network was built from.
     pub fn config(&self) -> &UnetConfig {
         &self.config
     }
 
     /// The prediction for a noisy latent. Any height and width will do: a size that does not halve evenly is rounded up on the way down and met
-    /// again on the way up, as in diffusers.
+    /// again on the way up, as in diffusers. Inputs may be anywhere; the time steps are best in host memory.
     ///
     /// # Shapes
     /// `sample [batch, height, width, in_channels]`, i32 `timesteps [batch]`, `context [batch, tokens, cross_attention_dim]`
@@ -78,12 +83,13 @@ impl Unet {
         ensure!(contexts == batch, "a batch of {batch} latents and of {contexts} contexts");
         ensure!(timesteps.shape() == [batch], "a batch of {batch} latents and time steps of shape {:?}", timesteps.shape());
         let sizes: Vec<_> = (0..self.config.levels()).map(|level| (height.div_ceil(1 << level), width.div_ceil(1 << level))).collect();
+        let here = self.placement();
         let conditioning = Conditioning {
             activated_time: self.time_embedding.forward_silu(timesteps)?,
-            context: context.clone(),
-            reweighting: weights.map(|weights| weights.resized(&sizes)).transpose()?.unwrap_or_default(),
+            context: here.enter(context)?,
+            reweighting: weights.map(|weights| weights.resized(&sizes, here.device)).transpose()?.unwrap_or_default(),
         };
-        self.denoise(sample, &conditioning)
+        here.leave(&self.denoise(&here.enter(sample)?, &conditioning)?)
     }
 
     fn denoise(&self, sample: &Var, conditioning: &Conditioning) -> Result<Var> {

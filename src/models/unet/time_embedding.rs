@@ -1,6 +1,7 @@
 //! What the network knows of the time step: diffusers `get_timestep_embedding` and `TimestepEmbedding` (`models/embeddings.py`).
 
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::{Result, bail};
 use crate::models::unet::UnetConfig;
 use crate::nn::{Linear, Path};
@@ -41,7 +42,7 @@ impl TimeEmbedding {
 
     /// silu of the embedding: no block wants it any other way.
     pub fn forward_silu(&self, timesteps: &Tensor) -> Result<Var> {
-        let waves = Var::constant(self.waves(timesteps)?);
+        let waves = self.linear_1.placement().enter(&Var::constant(self.waves(timesteps)?))?;
         let hidden = ops::silu(&self.linear_1.forward(&waves)?)?;
         ops::silu(&self.linear_2.forward(&hidden)?)
     }
@@ -49,7 +50,7 @@ impl TimeEmbedding {
     fn waves(&self, timesteps: &Tensor) -> Result<Tensor> {
         let [batch] = timesteps.dims()?;
         let mut values = Vec::with_capacity(batch * 2 * self.frequencies.len());
-        for &timestep in timesteps.i32s()? {
+        for &timestep in timesteps.to_device(Device::Cpu)?.i32s()? {
             if timestep < 0 {
                 bail!("time step {timestep} is negative");
             }

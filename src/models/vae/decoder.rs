@@ -6,7 +6,7 @@ use crate::models::blocks::{ResnetBlock, Upsample};
 use crate::models::vae::VaeConfig;
 use crate::models::vae::config::EPSILON;
 use crate::models::vae::middle::Middle;
-use crate::nn::{Conv2d, GroupNorm, Path};
+use crate::nn::{Conv2d, GroupNorm, Path, Placement};
 use crate::ops::Conv2dOptions;
 
 /// # Shapes
@@ -42,6 +42,11 @@ impl Decoder {
             norm_out: GroupNorm::new(&path.child("conv_norm_out"), config.norm_num_groups, widths[0], EPSILON)?,
             conv_out: Conv2d::new(&path.child("conv_out"), widths[0], config.out_channels, 3, same)?,
         })
+    }
+
+    /// Where the network computes.
+    pub(super) fn placement(&self) -> Placement {
+        self.conv_in.placement()
     }
 
     /// Applies the network.

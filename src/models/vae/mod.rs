@@ -11,7 +11,7 @@ pub use posterior::Posterior;
 
 use crate::autograd::Var;
 use crate::error::{Result, ensure};
-use crate::nn::{Linear, Path};
+use crate::nn::{Linear, Path, Placement};
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -44,6 +44,11 @@ impl AutoencoderKl {
         &self.config
     }
 
+    /// Where the network computes.
+    pub fn placement(&self) -> Placement {
+        self.decoder.placement()
+    }
+
     /// How many pixels of the image one latent cell covers in each axis: 8 for Stable Diffusion.
     pub fn downscale(&self) -> usize {
         self.config.downscale()
@@ -58,8 +63,9 @@ impl AutoencoderKl {
         let cell = self.downscale();
         ensure!(channels == self.config.in_channels, "the image has {channels} channels, the autoencoder expects {}", self.config.in_channels);
         ensure!(height >= cell && width >= cell, "an image of {height}x{width} is smaller than one latent cell of {cell}x{cell}");
-        let moments = self.encoder.forward(image)?;
-        Posterior::from_moments(&apply(&self.quant, moments)?)
+        let here = self.encoder.placement();
+        let moments = self.encoder.forward(&here.enter(image)?)?;
+        Posterior::from_moments(&here.leave(&apply(&self.quant, moments)?)?)
     }
 
     /// The image `[batch, downscale · height, downscale · width, out_channels]` of `latent [batch, height, width, latent_channels]`, which is in
@@ -68,7 +74,8 @@ impl AutoencoderKl {
         let [_, _, _, channels] = latent.dims()?;
         let expected = self.config.latent_channels;
         ensure!(channels == expected, "the latent has {channels} channels, the autoencoder expects {expected}");
-        self.decoder.forward(&apply(&self.post_quant, latent.clone())?)
+        let here = self.placement();
+        here.leave(&self.decoder.forward(&apply(&self.post_quant, here.enter(latent)?)?)?)
     }
 }
 

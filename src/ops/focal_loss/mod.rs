@@ -1,12 +1,14 @@
 //! Focal loss of two classes: pixels that are easily told apart count little (Lin et al., ICCV 2017), as DRAEM trains with it (`loss.py`).
 
 mod cpu;
+mod cuda;
 #[cfg(test)]
 mod tests;
 
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, ensure};
+use crate::ops::loss::cuda::scaled_gradient;
 use crate::tensor::Tensor;
 
 /// How far the one-hot target is clamped from 0 and 1; also added to the probability.
@@ -22,16 +24,23 @@ pub fn focal_loss(logits: &Var, mask: &Tensor) -> Result<Var> {
     let fits = classes == 2 && logits.elements() > 0 && mask.shape() == [batch, height, width, 1];
     let (found, other) = (logits.shape(), mask.shape());
     ensure!(fits, "focal_loss needs logits [batch, height, width, 2] and a mask [batch, height, width, 1], found {found:?} and {other:?}");
-    let (loss, gradient) = match logits.device() {
-        device @ Device::Cuda(_) => return Err(device.no_kernel("the focal loss")),
-        Device::Cpu => cpu::focal_loss(&logits.f32s()?, &mask.f32s()?, logits.wants_gradient()),
-    };
     let (shape, dtype) = (logits.shape().to_vec(), logits.dtype());
-    Ok(Var::record(Tensor::scalar(loss as f32), [logits], move |upstream, _| {
-        let (factor, mut share) = (upstream.item()?, gradient);
-        if factor != 1.0 {
-            share.iter_mut().for_each(|value| *value *= factor);
+    match logits.device() {
+        Device::Cpu => {
+            let (loss, gradient) = cpu::focal_loss(&logits.f32s()?, &mask.f32s()?, logits.wants_gradient());
+            Ok(Var::record(Tensor::scalar(loss as f32), [logits], move |upstream, _| {
+                let (factor, mut share) = (upstream.item()?, gradient);
+                if factor != 1.0 {
+                    share.iter_mut().for_each(|value| *value *= factor);
+                }
+                Ok([Some(Tensor::from_f32_as(share, &shape, dtype)?)])
+            }))
         }
-        Ok([Some(Tensor::from_f32_as(share, &shape, dtype)?)])
-    }))
+        Device::Cuda(device) => {
+            let (loss, gradient) = cuda::focal_loss(&device, logits, mask, logits.wants_gradient())?;
+            Ok(Var::record(loss, [logits], move |upstream, _| {
+                Ok([gradient.map(|gradient| scaled_gradient(&device, &gradient, upstream, dtype)).transpose()?])
+            }))
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use crate::autograd::Var;
 use crate::ops::focal_loss;
 use crate::tensor::Tensor;
-use crate::testing::{assert_gradients, random};
+use crate::testing::{assert_devices_agree, assert_gradients, random};
 
 fn mask(count: usize) -> Tensor {
     Tensor::from_f32((0..count).map(|i| (i % 3 / 2) as f32).collect::<Vec<_>>(), &[1, 1, count, 1]).unwrap()
@@ -50,4 +50,12 @@ fn refusals_name_both_sides() {
     let error = focal_loss(&Tensor::zeros(&[1, 2, 2, 3]).into(), &Tensor::zeros(&[1, 2, 2, 1])).unwrap_err().to_string();
     assert!(error.contains("[1, 2, 2, 3] and [1, 2, 2, 1]"), "{error}");
     assert!(focal_loss(&Tensor::zeros(&[1, 2, 2, 2]).into(), &Tensor::zeros(&[1, 2, 2, 2])).is_err());
+}
+
+#[test]
+fn gpus_agree() {
+    for count in [1, 7, 9001] {
+        let logits = random("logits", &[1, 1, count, 2]);
+        assert_devices_agree(&[logits], |v, device| focal_loss(&v[0], &mask(count).to_device(device)?));
+    }
 }

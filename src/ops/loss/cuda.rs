@@ -20,7 +20,8 @@ pub(super) fn sum(device: &Cuda, x: &Tensor, factor: f64) -> Result<Tensor> {
     total(device, &partial, None, [1, runs], factor as f32)
 }
 
-fn total(device: &Cuda, partial: &Tensor, scales: Option<&Tensor>, [samples, runs]: [usize; 2], scale: f32) -> Result<Tensor> {
+/// The sum of the runs of every sample, times its scale.
+pub(in crate::ops) fn total(device: &Cuda, partial: &Tensor, scales: Option<&Tensor>, [samples, runs]: [usize; 2], scale: f32) -> Result<Tensor> {
     let loss = scratch(device, &[], DType::F32)?;
     let launch = launch(device, "squared_error_total", DType::F32, [1, 1]).tensor(partial).optional(scales).tensor(&loss);
     launch.int(samples).int(runs).float(scale).run()?;
@@ -69,7 +70,7 @@ pub(super) fn squared_error(
 }
 
 /// `upstream` · gradient in the element type of the prediction.
-pub(super) fn scaled_gradient(device: &Cuda, gradient: &Tensor, upstream: &Tensor, dtype: DType) -> Result<Tensor> {
+pub(in crate::ops) fn scaled_gradient(device: &Cuda, gradient: &Tensor, upstream: &Tensor, dtype: DType) -> Result<Tensor> {
     let output = scratch(device, gradient.shape(), dtype)?;
     let launch = launch(device, "scaled_gradient", dtype, [gradient.elements().div_ceil(256), 1]);
     launch.tensor(gradient).tensor(upstream).tensor(&output).int(gradient.elements()).run()?;

@@ -1,7 +1,7 @@
 //! Reductions to one number, in a fixed order (the result does not depend on the number of threads). The number is f32 whatever the input's type.
 
 mod cpu;
-mod cuda;
+pub(in crate::ops) mod cuda;
 #[cfg(test)]
 mod tests;
 

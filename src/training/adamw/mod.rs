@@ -6,15 +6,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use crate::autograd::Gradients;
+use crate::device::Device;
 use crate::error::{Result, anyhow, bail, ensure};
 use crate::invalid_input;
 use crate::nn::{Parameter, ParameterSet};
+use crate::ops;
+use crate::ops::adamw::{Common, Own};
 use crate::tensor::Tensor;
 
 /// What happens to a trainable parameter that a step gave no gradient.
@@ -122,8 +122,8 @@ impl AdamW {
         options.check()?;
         let mut slots = BTreeMap::new();
         for parameter in parameters.iter().filter(|parameter| parameter.is_trainable()) {
-            let zeros = || Tensor::zeros(parameter.value().shape());
-            let slot = Slot { parameter: parameter.clone(), group: group(parameter), first: zeros(), second: zeros(), steps: 0 };
+            let zeros = || Tensor::zeros(parameter.value().shape()).to_device(parameter.value().device());
+            let slot = Slot { parameter: parameter.clone(), group: group(parameter), first: zeros()?, second: zeros()?, steps: 0 };
             if slots.insert(parameter.name().to_owned(), slot).is_some() {
                 bail!("two parameters of one optimiser are called {}", parameter.name());
             }
@@ -140,31 +140,49 @@ impl AdamW {
     pub fn step(&mut self, gradients: &Gradients, learning_rate: f64, scale: f32) -> Result<f64> {
         let norm = self.norm(gradients, scale)?;
         let clip = self.options.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
-        let scale = scale * clip as f32;
+        let common = self.options.common(scale * clip as f32);
+        let skips = self.options.absent == AbsentGradient::Skip;
+        let (mut slots, mut parameters) = (Vec::new(), Vec::new());
         for slot in self.slots.values_mut() {
             let gradient = gradients.by_id(slot.parameter.id());
-            if !slot.parameter.is_trainable() || (gradient.is_none() && self.options.absent == AbsentGradient::Skip) {
+            if !slot.parameter.is_trainable() || (gradient.is_none() && skips) {
                 continue;
             }
-            slot.step(&self.options, gradient.map(Tensor::f32s).transpose()?, learning_rate, scale)?;
+            slot.steps += 1;
+            let own = slot.own(&self.options, learning_rate);
+            if slot.first.device() == Device::Cpu {
+                slot.step_in_place(&common, &own, gradient)?;
+                continue;
+            }
+            let (value, first, second) = (slot.parameter.value(), slot.first.clone(), slot.second.clone());
+            parameters.push(ops::adamw::Parameter { value, first, second, gradient: gradient.cloned(), own });
+            slots.push(slot);
+        }
+        for (slot, moved) in slots.into_iter().zip(ops::adamw::adamw(&parameters, &common)?) {
+            (slot.first, slot.second) = (moved.first, moved.second);
+            slot.parameter.set(moved.value)?;
         }
         Ok(norm)
     }
 
     /// Global norm, summed in f64 in the order of names.
     fn norm(&self, gradients: &Gradients, scale: f32) -> Result<f64> {
-        let mut total = 0.0;
-        for slot in self.slots.values() {
-            let Some(gradient) = gradients.by_id(slot.parameter.id()) else { continue };
-            let name = slot.parameter.name();
+        let found: Vec<(&Slot, &Tensor)> = self.slots.values().filter_map(|slot| Some((slot, gradients.by_id(slot.parameter.id())?))).collect();
+        for (slot, gradient) in &found {
             let (found, expected) = (gradient.shape(), slot.first.shape());
-            ensure!(found == expected, "the gradient of {name} has shape {found:?}, expected {expected:?}");
-            let elements = gradient.f32s()?;
-            let sums: Vec<f64> = elements.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|&x| f64::from(x) * f64::from(x)).sum()).collect();
-            let sum: f64 = sums.iter().sum();
+            ensure!(found == expected, "the gradient of {} has shape {found:?}, expected {expected:?}", slot.parameter.name());
+        }
+        let sums = ops::adamw::square_sums(&found.iter().map(|(_, gradient)| (*gradient).clone()).collect::<Vec<_>>())?;
+        let mut total = 0.0;
+        for ((slot, gradient), mut sum) in found.into_iter().zip(sums) {
             if !sum.is_finite() {
+                let elements = gradient.to_f32_vec()?;
                 let bad = elements.iter().filter(|x| !x.is_finite()).count();
-                bail!("the gradient of {name} {expected:?} is not finite in {bad} of {} elements", elements.len());
+                if bad > 0 {
+                    bail!("the gradient of {} {:?} is not finite in {bad} of {} elements", slot.parameter.name(), gradient.shape(), elements.len());
+                }
+                // Large enough to overflow f32 when squared.
+                sum = elements.iter().map(|&x| f64::from(x).powi(2)).sum();
             }
             total += sum;
         }
@@ -186,74 +204,44 @@ impl AdamW {
     pub fn restore(&mut self, mut fetch: impl FnMut(&str, &[usize]) -> Result<Tensor>) -> Result<()> {
         for (name, slot) in &mut self.slots {
             let shape = slot.first.shape().to_vec();
-            slot.first = fetch(&format!("first_moment.{name}"), &shape)?;
-            slot.second = fetch(&format!("second_moment.{name}"), &shape)?;
+            slot.first = fetch(&format!("first_moment.{name}"), &shape)?.to_device(slot.first.device())?;
+            slot.second = fetch(&format!("second_moment.{name}"), &shape)?.to_device(slot.second.device())?;
             slot.steps = fetch(&format!("steps.{name}"), &[])?.i32s()?[0];
         }
         Ok(())
     }
 }
 
-/// Elements that one task of the thread pool works on; also the unit of the fixed order of sums.
-const CHUNK: usize = 1 << 15;
-
-/// A step's numbers, in the precision in which PyTorch's kernels take them.
-struct Coefficients {
-    keep: f32,
-    coupled_decay: f32,
-    scale: f32,
-    beta2: f32,
-    one_minus_beta1: f32,
-    one_minus_beta2: f32,
-    root_correction: f32,
-    epsilon: f32,
-    step: f32,
-}
-
-impl Slot {
-    fn step(&mut self, options: &AdamWOptions, gradient: Option<Cow<'_, [f32]>>, learning_rate: f64, scale: f32) -> Result<()> {
-        self.steps += 1;
-        let rate = learning_rate * self.group.learning_rate_factor;
-        let decay = self.group.weight_decay.unwrap_or(options.weight_decay);
-        let coefficients = Coefficients {
-            keep: if options.decoupled { (1.0 - rate * decay) as f32 } else { 1.0 },
-            coupled_decay: if options.decoupled { 0.0 } else { decay as f32 },
+impl AdamWOptions {
+    fn common(&self, scale: f32) -> Common {
+        Common {
             scale,
-            beta2: options.beta2 as f32,
-            one_minus_beta1: (1.0 - options.beta1) as f32,
-            one_minus_beta2: (1.0 - options.beta2) as f32,
-            root_correction: (1.0 - options.beta2.powi(self.steps)).sqrt() as f32,
-            epsilon: options.epsilon as f32,
-            step: (-rate / (1.0 - options.beta1.powi(self.steps))) as f32,
-        };
-        let zeros = gradient.is_none().then(|| vec![0.0; self.first.elements().min(CHUNK)]);
-        let (first, second) = (elements_mut(&mut self.first)?, elements_mut(&mut self.second)?);
-        self.parameter.update(|values| {
-            let chunks = values.par_chunks_mut(CHUNK).zip(first.par_chunks_mut(CHUNK)).zip(second.par_chunks_mut(CHUNK));
-            match (&gradient, &zeros) {
-                (Some(gradient), _) => {
-                    chunks.zip(gradient.par_chunks(CHUNK)).for_each(|(((value, first), second), gradient)| {
-                        coefficients.apply(value, first, second, gradient);
-                    });
-                }
-                (None, zeros) => {
-                    let zeros = zeros.as_deref().unwrap_or_default();
-                    chunks.for_each(|((value, first), second)| coefficients.apply(value, first, second, &zeros[..first.len()]));
-                }
-            }
-        })
+            beta2: self.beta2 as f32,
+            one_minus_beta1: (1.0 - self.beta1) as f32,
+            one_minus_beta2: (1.0 - self.beta2) as f32,
+            epsilon: self.epsilon as f32,
+        }
     }
 }
 
-impl Coefficients {
-    fn apply(&self, values: &mut [f32], first: &mut [f32], second: &mut [f32], gradients: &[f32]) {
-        for (((value, first), second), gradient) in values.iter_mut().zip(first).zip(second).zip(gradients) {
-            let gradient = gradient * self.scale + self.coupled_decay * *value;
-            *first += self.one_minus_beta1 * (gradient - *first);
-            *second = *second * self.beta2 + self.one_minus_beta2 * gradient * gradient;
-            let denominator = second.sqrt() / self.root_correction + self.epsilon;
-            *value = *value * self.keep + self.step * *first / denominator;
+impl Slot {
+    /// The numbers of the step that begins.
+    fn own(&self, options: &AdamWOptions, learning_rate: f64) -> Own {
+        let rate = learning_rate * self.group.learning_rate_factor;
+        let decay = self.group.weight_decay.unwrap_or(options.weight_decay);
+        Own {
+            keep: if options.decoupled { (1.0 - rate * decay) as f32 } else { 1.0 },
+            decay: if options.decoupled { 0.0 } else { decay as f32 },
+            correction: (1.0 - options.beta2.powi(self.steps)).sqrt() as f32,
+            step: (-rate / (1.0 - options.beta1.powi(self.steps))) as f32,
         }
+    }
+
+    /// In host memory nothing need be allocated.
+    fn step_in_place(&mut self, common: &Common, own: &Own, gradient: Option<&Tensor>) -> Result<()> {
+        let gradient = gradient.map(Tensor::f32s).transpose()?;
+        let (first, second) = (elements_mut(&mut self.first)?, elements_mut(&mut self.second)?);
+        self.parameter.update(|values| ops::adamw::apply(common, own, values, first, second, gradient.as_deref()))
     }
 }
 

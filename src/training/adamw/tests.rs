@@ -75,7 +75,7 @@ fn an_absent_gradient_rests_or_counts_as_zero() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let shape = [3 * CHUNK + 17];
+    let shape = [3 * (1 << 15) + 17];
     let result = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

@@ -109,12 +109,14 @@ impl AutoencoderStage {
 
     /// The loss on step `step`'s own pictures: a pure function of the parameters, the seed and the step.
     pub fn loss(&self, step: u64) -> Result<Loss> {
-        let image = Var::constant(self.batch(step)?);
+        let device = self.vae.placement().device;
+        let image = Var::constant(self.batch(step)?.to_device(device)?);
         let posterior = self.vae.encode(&image)?;
-        let noise = Stream::new(self.seed, "pretraining autoencoder posterior", &[step]).normal(posterior.mean.shape())?;
+        let stream = Stream::new(self.seed, "pretraining autoencoder posterior", &[step]);
+        let noise = ops::normal(&[stream], posterior.mean.shape(), device)?.reshape(posterior.mean.shape())?;
         let decoded = self.vae.decode(&posterior.sample(&noise)?)?;
         let error = ops::sub(&decoded, &image)?;
-        let error = ops::linear(&error, &Var::constant(opponent_colors()?), None)?;
+        let error = ops::linear(&error, &Var::constant(opponent_colors()?.to_device(device)?), None)?;
         let absolute = ops::mean(&ops::abs(&error)?)?;
         let squared = ops::mean(&ops::mul(&error, &error)?)?;
         let gradient = roughness(&error)?;
@@ -182,7 +184,7 @@ pub(super) fn divergence(mean: &Var, log_variance: &Var) -> Result<Var> {
 
 /// Peak signal-to-noise ratio in dB of pictures in [-1, 1].
 pub fn peak_signal_to_noise(found: &Tensor, expected: &Tensor) -> Result<f64> {
-    let (found, expected) = (found.f32s()?, expected.f32s()?);
+    let (found, expected) = (found.to_f32_vec()?, expected.to_f32_vec()?);
     let squares: f64 = found.iter().zip(expected.iter()).map(|(a, b)| f64::from(a.clamp(-1.0, 1.0) - b).powi(2)).sum();
     Ok(10.0 * (4.0 * expected.len() as f64 / squares.max(f64::MIN_POSITIVE)).log10())
 }

@@ -110,7 +110,7 @@ impl TextStage {
         let width = context.dim(2);
         let mean = ops::area_pool(&ops::reshape(&context, &[batch, tokens, 1, width])?, 1, 1)?;
         let read = self.reader.forward(&ops::reshape(&mean, &[batch, width])?)?;
-        ops::mse(&read, &Tensor::from_f32(targets, &[batch, outlines.width])?)
+        ops::mse(&read, &Tensor::from_f32(targets, &[batch, outlines.width])?.to_device(read.device())?)
     }
 }
 

@@ -123,7 +123,8 @@ impl DenoiserStage {
     /// Weighted mean of squared errors of the velocity, shape `[]`: a pure function of parameters, pool, seed and step.
     pub fn loss(&self, pool: &Pool, step: u64) -> Result<Var> {
         let batch = self.batch(pool, step)?;
-        let noise = Stream::new(self.seed, "pretraining noise", &[step]).normal(batch.latent.shape())?;
+        let (device, shape) = (batch.latent.device(), batch.latent.shape());
+        let noise = ops::normal(&[Stream::new(self.seed, "pretraining noise", &[step])], shape, device)?.reshape(shape)?;
         let timesteps = Tensor::from_i32(batch.timesteps.clone(), &[batch.timesteps.len()])?;
         let noisy = self.schedule.add_noise(&batch.latent, &noise, &timesteps)?;
         let context = self.text_encoder.forward(&batch.captions)?;
@@ -144,7 +145,7 @@ impl DenoiserStage {
             let weight = ((ratio.min(self.recipe.snr_limit) + 1.0) / (ratio + 1.0)).sqrt() as f32;
             weights.extend(std::iter::repeat_n(weight, height * width));
         }
-        Tensor::from_f32(weights, &[count, height, width, 1])
+        Tensor::from_f32(weights, &[count, height, width, 1])?.to_device(batch.latent.device())
     }
 
     fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
@@ -167,7 +168,7 @@ impl DenoiserStage {
         // Which picture gets which part must not depend on its place in the batch.
         let shuffled = order.permutation(count);
         let timesteps = shuffled.into_iter().map(|index| timesteps[index]).collect();
-        let latent = Tensor::from_f32(latent, &[count, side, side, pool.small.channels()])?;
+        let latent = Tensor::from_f32(latent, &[count, side, side, pool.small.channels()])?.to_device(self.unet.placement().device)?;
         let tokens = pool.empty.len();
         Ok(Batch { latent, captions: Tensor::from_i32(captions, &[count, tokens])?, timesteps })
     }

@@ -64,7 +64,7 @@ impl Latents {
             let images = Picture::stack(&examples.iter().map(|(picture, _)| picture).collect::<Vec<_>>())?;
             let latent = vae.encode(&Var::constant(images))?.mode();
             (side, channels) = (latent.dim(1), latent.dim(3));
-            values.extend_from_slice(&latent.f32s()?);
+            values.extend(latent.to_f32_vec()?);
             for (_, caption) in &examples {
                 captions.extend(tokenizer.encode(caption)?);
             }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::data::pretraining;
+use crate::device::Device;
 use crate::diffusion::Schedule as NoiseSchedule;
 use crate::digest::hexadecimal;
 use crate::error::Result;
@@ -29,7 +30,7 @@ use crate::models::clip::ClipTextConfig;
 use crate::models::tokenizer::{self, ClipTokenizer};
 use crate::models::unet::UnetConfig;
 use crate::models::vae::{AutoencoderKl, VaeConfig};
-use crate::nn::{ParameterSet, RandomInit};
+use crate::nn::{ParameterSet, Placement, RandomInit};
 use crate::tensor::Tensor;
 use crate::training::adamw::{AdamW, AdamWOptions};
 use crate::training::checkpoint::Identity;
@@ -57,6 +58,8 @@ pub struct Pretraining {
     pub checkpoint_every: u64,
     /// Steps between two previews.
     pub preview_every: u64,
+    /// Where to compute.
+    pub device: Device,
 }
 
 /// Largest global norm of a gradient.
@@ -155,6 +158,7 @@ impl Pretraining {
 
     /// Trains and leaves the moving averages in the parameters, frozen.
     fn train(&self, folder: &Path, identity: &Identity, plan: &Plan, parameters: ParameterSet, average: f64, task: &mut dyn Task) -> Result<()> {
+        parameters.place(Placement::f32(self.device))?;
         let options = AdamWOptions { beta2: SQUARED_DECAY, clip_norm: Some(CLIP_NORM), ..AdamWOptions::default() };
         let optimiser = AdamW::new(&parameters, options)?;
         let average = Ema::new(&parameters, average)?;

@@ -4,6 +4,7 @@ use super::autoencoder::peak_signal_to_noise;
 use crate::autograd::Var;
 use crate::data::picture::Picture;
 use crate::data::pretraining;
+use crate::device::Device;
 use crate::diffusion::{Schedule, ddim, guide};
 use crate::error::Result;
 use crate::models::clip::ClipTextModel;
@@ -43,7 +44,7 @@ pub fn reconstructions(vae: &AutoencoderKl, size: usize, count: usize) -> Result
     for index in 0..count {
         let (picture, _) = pretraining::example(HELD_OUT_SEED, index as u64, size);
         let image = Picture::stack(&[&picture])?;
-        let decoded = vae.decode(&vae.encode(&Var::constant(image.clone()))?.mode())?.into_tensor();
+        let decoded = vae.decode(&vae.encode(&Var::constant(image.clone()))?.mode())?.to_device(Device::Cpu)?;
         total += peak_signal_to_noise(&decoded, &image)?;
         decoded_tiles.push(Picture::from_tensor(&decoded.reshape(&decoded.shape()[1..])?)?);
         tiles.push(picture);
@@ -78,7 +79,8 @@ impl Sampling<'_> {
             let context = self.context(caption)?;
             let both = ops::concat(&[&empty, &context], 0)?;
             let channels = self.unet.config().in_channels;
-            let mut latent = Stream::new(0, "pretraining sample", &[index as u64]).normal(&[1, side, side, channels])?;
+            let stream = Stream::new(0, "pretraining sample", &[index as u64]);
+            let mut latent = ops::normal(&[stream], &[side, side, channels], self.unet.placement().device)?;
             for step in ddim::steps(self.schedule, steps)? {
                 let twice = Var::constant(latent.clone());
                 let twice = ops::concat(&[&twice, &twice], 0)?;
@@ -89,7 +91,7 @@ impl Sampling<'_> {
                 latent = step.update(&output, &latent, 0.0, &latent)?;
             }
             let unscaled = ops::affine(&Var::constant(latent), (1.0 / self.scale) as f32, 0.0)?;
-            let decoded = self.vae.decode(&unscaled)?.into_tensor();
+            let decoded = self.vae.decode(&unscaled)?.to_device(Device::Cpu)?;
             tiles.push(Picture::from_tensor(&decoded.reshape(&decoded.shape()[1..])?)?);
         }
         Ok(mosaic(&tiles.chunks(8).map(|row| row.iter().collect()).collect::<Vec<_>>()))

@@ -1,10 +1,11 @@
 use super::*;
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::models::base::BaseModel;
 use crate::training::pretraining::latents::Latents;
 
 fn run(folder: &Path) -> Pretraining {
-    Pretraining { recipe: Recipe::smoke(), seed: 3, folder: folder.to_owned(), checkpoint_every: 2, preview_every: 100 }
+    Pretraining { recipe: Recipe::smoke(), seed: 3, folder: folder.to_owned(), checkpoint_every: 2, preview_every: 100, device: Device::Cpu }
 }
 
 #[test]

@@ -1,13 +1,30 @@
-//! The three weight maps, over the positions of one image. `difference` and `mask` are `[height * width]`; sums run in f64 in a fixed order.
+//! The weight maps over the positions of one image. `difference` and `mask` are `[height * width]`; sums run in f64 in a fixed order.
 
-/// Weights of [`balanced`] lie in [1 / BOUND, BOUND].
-pub const BOUND: f64 = 2.0;
+use super::{BOUND, Formula};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+pub(super) fn weight_map(formula: Formula, channels: usize, x: &Tensor, reference: &Tensor, mask: &Tensor) -> Result<Vec<f32>> {
+    let (a, b, inside) = (x.f32s()?, reference.f32s()?, mask.f32s()?);
+    let squares = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f32>();
+    let scale = if formula == Formula::Paper { 1.0 } else { channels as f32 };
+    let difference: Vec<f32> = a.chunks(channels).zip(b.chunks(channels)).map(|pair| squares(pair) / scale).collect();
+    let inside: Vec<bool> = inside.iter().map(|&inside| inside > 0.5).collect();
+    let positions = mask.elements() / mask.dim(0).max(1);
+    let of_image = match formula {
+        Formula::Paper => paper,
+        Formula::Official => official,
+        Formula::Balanced => balanced,
+    };
+    let images = difference.chunks(positions.max(1)).zip(inside.chunks(positions.max(1)));
+    Ok(images.flat_map(|(difference, inside)| of_image(difference, inside)).collect())
+}
 
 /// Eq. 7: w = |m|_1 softmax(1 / d) over the mask, 0 outside. A position that does not differ at all (d = 0) counts as -infinity and gets 0; when
 /// none differs, all are equal (1 in the mask).
 ///
 /// The softmax subtracts its largest argument first, which changes nothing but keeps it finite: 1/d of small differences overflows e^x.
-pub fn paper(difference: &[f32], mask: &[bool]) -> Vec<f32> {
+pub(super) fn paper(difference: &[f32], mask: &[bool]) -> Vec<f32> {
     let inverse = |index: usize| match f64::from(difference[index]) {
         d if mask[index] && d > 0.0 => Some(1.0 / d),
         _ => None,
@@ -24,7 +41,7 @@ pub fn paper(difference: &[f32], mask: &[bool]) -> Vec<f32> {
 
 /// The released program's: w = |M|_1 (1/d) / sum(1/d) clamped to [1, 1.5] inside M, 1 outside. Like there, d = 0 counts as -1, which the clamp turns
 /// into 1 (`ldm/models/diffusion/ddim.py`, `ddim_sampling`).
-pub fn official(difference: &[f32], mask: &[bool]) -> Vec<f32> {
+pub(super) fn official(difference: &[f32], mask: &[bool]) -> Vec<f32> {
     let inverse = |index: usize| match f64::from(difference[index]) {
         _ if !mask[index] => 0.0,
         0.0 => -1.0,
@@ -39,9 +56,9 @@ pub fn official(difference: &[f32], mask: &[bool]) -> Vec<f32> {
     (0..mask.len()).map(weight).collect()
 }
 
-/// The `default` mode's: w proportional to 1 / (d / mean(d) + 1/4), scaled and clamped so that it lies in [1/2, 2] and its mean over the mask is
+/// [`Formula::Balanced`]: w proportional to 1 / (d / mean(d) + 1/4), scaled and clamped so that it lies in [1/2, 2] and its mean over the mask is
 /// exactly 1; 1 outside. It depends on ratios of differences only, so neither the noise level nor the latents' scale matters.
-pub fn balanced(difference: &[f32], mask: &[bool]) -> Vec<f32> {
+pub(super) fn balanced(difference: &[f32], mask: &[bool]) -> Vec<f32> {
     let inside: Vec<usize> = (0..mask.len()).filter(|&index| mask[index]).collect();
     let mut weights = vec![1.0; mask.len()];
     let mean = inside.iter().map(|&index| f64::from(difference[index])).sum::<f64>() / inside.len().max(1) as f64;

@@ -1,0 +1,163 @@
+//! Whole commands on the emulated CUDA device, by the real program with the real cudarc: networks, training, generation and pretraining give what they
+//! give on the CPU, and what one device has begun the other goes on with.
+
+mod emulator;
+mod program;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anodiff::data::picture::Picture;
+use anodiff::tensor::Tensor;
+use anodiff::testing::{miniature, random, relative_error};
+use anodiff::weights::{self, Archive};
+use emulator::{Emulator, Order, Sanitizer};
+use program::{refused, succeed};
+
+/// A miniature model and data set, and the program on both devices.
+struct World {
+    folder: tempfile::TempDir,
+    emulator: Emulator,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 3);
+        Self { folder, emulator: Emulator::new(Sanitizer::None) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `anodiff` in the world's folder on `device`; a GPU works in `order`.
+    fn anodiff(&self, device: &str, order: Order, arguments: &[&str]) -> Command {
+        let mut command = self.emulator.command(env!("CARGO_BIN_EXE_anodiff"), order);
+        command.current_dir(self.folder.path()).args(arguments).args(["--device", device, "--threads", "2"]);
+        command
+    }
+
+    fn run(&self, device: &str, arguments: &[&str]) {
+        succeed(self.anodiff(device, Order::LateAndForward, arguments));
+    }
+
+    fn train(&self, device: &str, out: &str, more: &[&str]) {
+        let fixed = ["train", "--data", "data", "--model", "model", "--out", out, "--steps", "2", "--batch-size", "1", "--resolution", "32"];
+        self.run(device, &[&fixed, &["--checkpoint-every", "1", "--validate-every", "0"][..], more].concat());
+    }
+
+    fn generate(&self, device: &str, out: &str, more: &[&str]) -> Picture {
+        let fixed = ["generate", "--data", "data", "--model", "model", "--learned", "cpu", "--object", "plate", "--type", "dot", "--count", "1"];
+        self.run(device, &[&fixed, &["--steps", "2", "--out", out][..], more].concat());
+        Picture::load(&self.path(out).join("plate/test/dot/000000.png")).unwrap()
+    }
+
+    fn tensors(&self, file: &str) -> BTreeMap<String, Vec<f32>> {
+        let archive = Archive::open(&self.path(file)).unwrap();
+        archive.names().map(|name| (name.to_owned(), archive.tensor(name).unwrap().to_f32_vec().unwrap())).collect()
+    }
+
+    /// Every tensor of two files, as close as `tolerance` says.
+    #[track_caller]
+    fn assert_alike(&self, found: &str, expected: &str, tolerance: f64) {
+        let (found, expected) = (self.tensors(found), self.tensors(expected));
+        assert!(found.keys().eq(expected.keys()));
+        for (name, expected) in expected {
+            let error = relative_error(&found[&name], &expected);
+            assert!(error <= tolerance, "{name}: relative error {error:.2e}, tolerance {tolerance:.1e}");
+        }
+    }
+}
+
+/// The largest difference of two pictures in [-1, 1].
+fn difference(a: &Picture, b: &Picture) -> f32 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()));
+    a.pixels().iter().zip(b.pixels()).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
+}
+
+#[test]
+fn networks_give_what_they_give_on_the_cpu() {
+    let world = World::new();
+    let tensors = |inputs: &[(&str, Tensor)]| inputs.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone())).collect::<Vec<_>>();
+    let unet = tensors(&[
+        ("sample", random("sample", &[2, 4, 6, 5])),
+        ("timestep", Tensor::from_i32(vec![999, 3], &[2]).unwrap()),
+        ("encoder_hidden_states", random("context", &[2, 7, 24])),
+        ("target", random("target", &[2, 4, 6, 5])),
+        ("mask", Tensor::full(1.0, &[2, 1, 6, 5])),
+        ("attention_weight", random("weight", &[2, 6, 5])),
+        ("attention_weight_columns", Tensor::from_i32([1, 0, 1, 1, 0, 0, 0].repeat(2), &[2, 7]).unwrap()),
+    ]);
+    for (part, inputs) in [
+        ("text-encoder", tensors(&[("input_ids", Tensor::from_i32(vec![512, 7, 90, 513], &[1, 4]).unwrap())])),
+        ("vae-encode", tensors(&[("image", random("image", &[1, 3, 12, 16]))])),
+        ("vae-decode", tensors(&[("latent", random("latent", &[1, 4, 4, 5]))])),
+        ("unet", unet),
+    ] {
+        weights::save(&world.path("in.safetensors"), &inputs, &BTreeMap::new()).unwrap();
+        let run = |device: &str, dtype: &str, out: &str| {
+            world.run(device, &["forward", part, "--model", "model", "--in", "in.safetensors", "--out", out, "--dtype", dtype]);
+        };
+        run("cpu", "f32", "expected.safetensors");
+        for (dtype, tolerance) in [("f32", 2e-5), ("f16", 1e-2), ("bf16", 8e-2)] {
+            run("cuda", dtype, "found.safetensors");
+            eprintln!("{part} in {dtype}");
+            world.assert_alike("found.safetensors", "expected.safetensors", tolerance);
+        }
+    }
+}
+
+#[test]
+fn training_and_generation_give_what_they_give_on_the_cpu() {
+    let world = World::new();
+    world.train("cpu", "cpu", &[]);
+    world.train("cuda", "cuda", &[]);
+    world.assert_alike("cuda/learned.safetensors", "cpu/learned.safetensors", 1e-3);
+    world.train("cuda", "half", &["--dtype", "bf16"]);
+    world.assert_alike("half/learned.safetensors", "cpu/learned.safetensors", 0.2);
+
+    // What one device has saved after a step the other goes on with: both meet again.
+    for (run, other) in [("cpu", "cuda"), ("cuda", "cpu")] {
+        let folder = world.path(run);
+        fs::copy(folder.join("learned.safetensors"), world.path("whole.safetensors")).unwrap();
+        fs::rename(folder.join("checkpoint.previous.safetensors"), folder.join("checkpoint.safetensors")).unwrap();
+        fs::remove_file(folder.join("learned.safetensors")).unwrap();
+        world.train(other, run, &["--resume"]);
+        world.assert_alike(&format!("{run}/learned.safetensors"), "whole.safetensors", 1e-3);
+    }
+
+    let expected = world.generate("cpu", "expected", &[]);
+    for (dtype, most) in [("f32", 0.02), ("f16", 0.1)] {
+        let found = world.generate("cuda", dtype, &["--dtype", dtype]);
+        assert!(difference(&found, &expected) <= most, "{dtype}: {}", difference(&found, &expected));
+    }
+    assert_ne!(difference(&world.generate("cpu", "other", &["--seed", "1"]), &expected), 0.0, "the comparison sees a difference");
+}
+
+#[test]
+fn the_device_is_named_and_a_full_one_is_the_users_to_correct() {
+    let world = World::new();
+    weights::save(&world.path("in.safetensors"), &[("image".to_owned(), random("image", &[1, 3, 12, 16]))], &BTreeMap::new()).unwrap();
+    let forward = |device: &str| {
+        let arguments = ["forward", "vae-encode", "--model", "model", "--in", "in.safetensors", "--out", "out.safetensors"];
+        world.anodiff(device, Order::LateAndForward, &arguments)
+    };
+    let stderr = |command| String::from_utf8(succeed(command).stderr).unwrap();
+    assert!(stderr(forward("auto")).starts_with("computing on cuda:0, "));
+    let mut without = forward("auto");
+    assert!(
+        stderr({
+            without.env("EMULATOR_DEVICES", "0");
+            without
+        })
+        .starts_with("computing on the CPU: ")
+    );
+    let mut full = forward("cuda");
+    full.env("EMULATOR_MEMORY", "20000");
+    refused(full, &["memory of cuda:0", "is full", "--device cpu"]);
+    assert!(Path::new(&world.path("out.safetensors")).is_file());
+}
