@@ -74,6 +74,7 @@ impl Part {
 #[derive(Debug, Serialize)]
 struct Report {
     device: String,
+    dtype: String,
     threads: usize,
     model: String,
     size: usize,
@@ -98,13 +99,17 @@ const WARM_UP: usize = 1;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    globals.refuse_gpu("bench")?;
-    let bench = Bench::new(arguments)?;
+    let placement = globals.placement()?;
+    let bench = Bench::new(arguments, placement)?;
     let mut parts = Vec::new();
     parts.extend(bench.unet()?);
     parts.extend(bench.vae_decode()?);
     let report = Report {
-        device: Device::Cpu.to_string(),
+        device: match placement.device {
+            Device::Cpu => "cpu".to_owned(),
+            Device::Cuda(cuda) => format!("{cuda} ({})", cuda.properties().name),
+        },
+        dtype: placement.dtype.to_string(),
         threads: rayon::current_num_threads(),
         model: arguments.name(),
         size: bench.size,
@@ -116,6 +121,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 
 struct Bench<'a> {
     arguments: &'a Arguments,
+    placement: Placement,
     source: Source,
     tokens: usize,
     unet: UnetConfig,
@@ -133,17 +139,17 @@ enum Source {
 }
 
 impl Source {
-    fn unet(&self, config: &UnetConfig) -> Result<Unet> {
+    fn unet(&self, config: &UnetConfig, placement: Placement) -> Result<Unet> {
         match self {
-            Self::Random(_) => Unet::new(&Path::root(&FastNoise), config),
-            Self::Folder(folder) => BaseModel::load_unet(folder.as_deref(), Placement::HOST),
+            Self::Random(_) => random(placement, |path| Unet::new(path, config)),
+            Self::Folder(folder) => BaseModel::load_unet(folder.as_deref(), placement),
         }
     }
 
-    fn vae(&self, config: &VaeConfig) -> Result<AutoencoderKl> {
+    fn vae(&self, config: &VaeConfig, placement: Placement) -> Result<AutoencoderKl> {
         match self {
-            Self::Random(_) => AutoencoderKl::new(&Path::root(&FastNoise), config),
-            Self::Folder(folder) => BaseModel::load_vae(folder.as_deref(), Placement::HOST),
+            Self::Random(_) => random(placement, |path| AutoencoderKl::new(path, config)),
+            Self::Folder(folder) => BaseModel::load_vae(folder.as_deref(), placement),
         }
     }
 
@@ -161,8 +167,16 @@ impl Source {
     }
 }
 
+/// A network with random weights.
+fn random<T>(placement: Placement, build: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let path = Path::root(&FastNoise);
+    let network = build(&path)?;
+    path.parameters().place(placement)?;
+    Ok(network)
+}
+
 impl<'a> Bench<'a> {
-    fn new(arguments: &'a Arguments) -> Result<Self> {
+    fn new(arguments: &'a Arguments, placement: Placement) -> Result<Self> {
         let source = match &arguments.random {
             Some(name) => Source::Random(Preset::find(name)?),
             None => Source::Folder(arguments.model.clone()),
@@ -180,7 +194,7 @@ impl<'a> Bench<'a> {
         if batch == 0 || batch > 1024 || runs == 0 || runs > 100_000 {
             invalid_input!("--batch {batch} --runs {runs}: expected at least 1, at most 1024 images and 100000 runs");
         }
-        Ok(Self { arguments, source, tokens, cells: size / vae.downscale(), size, unet, vae })
+        Ok(Self { arguments, placement, source, tokens, cells: size / vae.downscale(), size, unet, vae })
     }
 
     fn wants(&self, part: Part) -> bool {
@@ -188,7 +202,7 @@ impl<'a> Bench<'a> {
     }
 
     fn noise(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        Stream::new(0, name, &[]).normal(shape)
+        Stream::new(0, name, &[]).normal(shape)?.to_device(self.placement.device)
     }
 
     fn unet(&self) -> Result<Vec<Measured>> {
@@ -196,10 +210,10 @@ impl<'a> Bench<'a> {
             return Ok(Vec::new());
         }
         let (batch, cells) = (self.arguments.batch, self.cells);
-        let unet = self.source.unet(&self.unet)?;
+        let unet = self.source.unet(&self.unet, self.placement)?;
         let sample = Var::constant(self.noise("sample", &[batch, cells, cells, self.unet.in_channels])?);
         let target = self.noise("target", &[batch, cells, cells, self.unet.out_channels])?;
-        let mask = Tensor::full(1.0, &[batch, cells, cells, 1]);
+        let mask = Tensor::full(1.0, &[batch, cells, cells, 1]).to_device(self.placement.device)?;
         let context = self.noise("context", &[batch, self.tokens, self.unet.cross_attention_dim.at(0)])?;
         let timesteps = Tensor::from_i32(vec![500; batch], &[batch])?;
         let gflop = batch as f64 * arithmetic::unet(&self.unet, cells, cells, self.tokens) / 1e9;
@@ -224,24 +238,29 @@ impl<'a> Bench<'a> {
             return Ok(None);
         }
         let (batch, cells) = (self.arguments.batch, self.cells);
-        let vae = self.source.vae(&self.vae)?;
+        let vae = self.source.vae(&self.vae, self.placement)?;
         let latent = Var::constant(self.noise("latent", &[batch, cells, cells, self.vae.latent_channels])?);
         let gflop = batch as f64 * arithmetic::vae_decoder(&self.vae, cells, cells) / 1e9;
         self.measure(Part::VaeDecode, gflop, || vae.decode(&latent).map(drop)).map(Some)
     }
 
-    fn measure(&self, part: Part, forward_gflop: f64, work: impl FnMut() -> Result<()>) -> Result<Measured> {
+    fn measure(&self, part: Part, forward_gflop: f64, mut work: impl FnMut() -> Result<()>) -> Result<Measured> {
         process::reset_peak();
-        let milliseconds = measure(WARM_UP, self.arguments.runs, work)?;
+        let milliseconds = measure(WARM_UP, self.arguments.runs, || {
+            work()?;
+            self.placement.device.synchronize()
+        })?;
         let forward_only = part != Part::UnetBackward;
         let gflop_per_second = forward_only.then(|| forward_gflop / milliseconds.median * 1e3);
-        Ok(Measured { part, milliseconds, forward_gflop, gflop_per_second, peak_bytes: process::peak_bytes() })
+        // Of the process: a GPU's memory is not in it.
+        let peak_bytes = if self.placement.device == Device::Cpu { process::peak_bytes() } else { None };
+        Ok(Measured { part, milliseconds, forward_gflop, gflop_per_second, peak_bytes })
     }
 }
 
 fn print(report: &Report) -> Result<()> {
-    let Report { device, threads, model, size, batch, .. } = report;
-    output::line(format_args!("{model}, {size} x {size} pixels, batch {batch}, {device}, {threads} threads"))?;
+    let Report { device, dtype, threads, model, size, batch, .. } = report;
+    output::line(format_args!("{model}, {size} x {size} pixels, batch {batch}, {dtype} on {device}, {threads} threads"))?;
     for Measured { part, milliseconds: Timing { median, lowest, highest, runs, .. }, gflop_per_second, peak_bytes, .. } in &report.parts {
         let name = part.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let rate = gflop_per_second.map(|rate| format!(", {rate:.0} GFLOP/s")).unwrap_or_default();

@@ -40,6 +40,17 @@ impl Device {
         }
     }
 
+    /// Waits until all work on it is done.
+    ///
+    /// # Errors
+    /// When a kernel before failed.
+    pub fn synchronize(self) -> Result<()> {
+        match self {
+            Self::Cpu => Ok(()),
+            Self::Cuda(cuda) => cuda.synchronize(),
+        }
+    }
+
     /// The first GPU, or the CPU and the reason why no GPU is used.
     pub fn automatic() -> (Self, Option<Error>) {
         match Cuda::open(0) {

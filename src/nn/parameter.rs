@@ -133,15 +133,17 @@ impl Parameter {
         self.set(self.inner.layout.from_checkpoint(value)?)
     }
 
-    /// Changes the elements in place; `change` gets them in the engine's layout. For parameters in host memory.
+    /// Changes the elements; `change` gets them in the engine's layout. In place in host memory; through a copy there when they are on a GPU, which is
+    /// for what happens once.
     pub fn update(&self, change: impl FnOnce(&mut [f32])) -> Result<()> {
         let mut current = self.inner.value.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if current.f32s_mut().is_none() {
-            *current = Tensor::from_f32(current.f32s()?.into_owned(), current.shape())?;
-        }
         if let Some(elements) = current.f32s_mut() {
             change(elements);
+            return Ok(());
         }
+        let mut elements = current.to_f32_vec()?;
+        change(&mut elements);
+        *current = Tensor::from_f32(elements, current.shape())?.to_device(current.device())?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Runs of the program that tests share: what has to succeed, what has to be refused, what is stopped on the way.
 
+#![allow(dead_code)] // each test binary uses its part
+
 use std::process::{Command, Output};
 use std::time::Duration;
 

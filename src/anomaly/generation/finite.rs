@@ -1,9 +1,15 @@
-//! Whether latents stay finite, without waiting for the GPU at every step.
+//! Whether numbers stay finite, without waiting for the GPU at every step.
 
+use std::io::Write as _;
+
+use crate::anomaly::latents;
 use crate::autograd::Var;
-use crate::error::{Result, bail};
+use crate::device::Device;
+use crate::error::{Result, bail, ensure};
+use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::ops;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Steps whose sums are fetched together.
 const TOGETHER: usize = 8;
@@ -34,4 +40,24 @@ impl FiniteSums {
         }
         Ok(())
     }
+}
+
+/// The pictures of latents, in host memory. An autoencoder whose numbers are too large for f16 goes on in f32 for good, and says so.
+///
+/// # Errors
+/// When they are not finite in a wider type either.
+pub(super) fn decode(base: &BaseModel, latent: &Tensor) -> Result<Tensor> {
+    let decode = || latents::decode(&base.vae, latent)?.to_device(Device::Cpu);
+    let (mut decoded, here) = (decode()?, base.vae.placement());
+    if here.dtype == DType::F16 && !is_finite(&decoded)? {
+        let _ = writeln!(std::io::stderr(), "note: the autoencoder's numbers are too large for f16; it goes on in f32");
+        base.details.vae.parameters.place(Placement::f32(here.device))?;
+        decoded = decode()?;
+    }
+    ensure!(is_finite(&decoded)?, "the autoencoder gave a picture with numbers that are not finite; are the model's weights damaged?");
+    Ok(decoded)
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    Ok(tensor.f32s()?.iter().all(|number| number.is_finite()))
 }

@@ -266,7 +266,7 @@ impl<'a> Generator<'a> {
     }
 
     fn finish(&self, jobs: &[Job], latent: &Tensor, traces: Vec<Vec<Glimpse>>) -> Result<Vec<Generated>> {
-        let decoded = latents::decode(&self.base.vae, latent)?.to_device(Device::Cpu)?;
+        let decoded = finite::decode(self.base, latent)?;
         let mut finished = Vec::with_capacity(jobs.len());
         for (index, (job, trace)) in jobs.iter().zip(traces).enumerate() {
             let mut image = Picture::from_tensor(&sample(&decoded, index)?)?;

@@ -15,6 +15,7 @@ use crate::digest::hexadecimal;
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
+use crate::tensor::DType;
 
 /// Pairs of one type into one folder.
 pub struct Order<'a> {
@@ -67,6 +68,11 @@ impl Order<'_> {
         let settings = serde_json::to_string(&(&self.learned.metadata, &self.settings)).context("the settings as JSON")?;
         part(settings.as_bytes());
         part(&self.seed.to_le_bytes());
+        // The device is no part of it: devices differ by rounding, another element type by more than that.
+        let dtype = self.base.unet.placement().dtype;
+        if dtype != DType::F32 {
+            part(dtype.to_string().as_bytes());
+        }
         part(places.masks().fingerprint()?.as_bytes());
         for normal in &places.object().normals {
             part(normal.file_name().unwrap_or_default().as_encoded_bytes());

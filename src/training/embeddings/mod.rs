@@ -13,6 +13,7 @@ use crate::anomaly::presets::Optimizer;
 use crate::data::dataset::Dataset;
 use crate::error::{Context, Result};
 use crate::models::base::BaseModel;
+use crate::tensor::DType;
 use crate::training::adamw::{AbsentGradient, AdamW, AdamWOptions, Group};
 use crate::training::checkpoint::Identity;
 use crate::training::fit::{Loss, Plan, Summary, Task, fit};
@@ -44,7 +45,7 @@ pub struct Options {
 pub fn train(folder: &Path, base: &BaseModel, mut learned: Learned, dataset: &Dataset, options: &Options) -> Result<(Learned, Summary)> {
     let preset = learned.metadata.preset.training.clone();
     let examples = Examples::load(dataset, &learned.metadata)?;
-    let identity = identity(&learned, options)?;
+    let identity = identity(base, &learned, options)?;
     let mut plan = Plan::new("train", preset.steps as u64, schedule(&preset.optimizer, preset.steps as u64));
     (plan.accumulate, plan.checkpoint_every, plan.validate_every) = (options.accumulate, options.checkpoint_every, options.validate_every);
     let summary = {
@@ -83,9 +84,9 @@ impl Task for Embeddings<'_> {
 }
 
 /// What a checkpoint must agree with: everything that the numbers of a step depend on.
-fn identity(learned: &Learned, options: &Options) -> Result<Identity> {
+fn identity(base: &BaseModel, learned: &Learned, options: &Options) -> Result<Identity> {
     let metadata = &learned.metadata;
-    let config = serde_json::json!({
+    let mut config = serde_json::json!({
         "preset": serde_json::to_value(&metadata.preset).context("the preset as JSON")?,
         "templates": metadata.templates.sentences(),
         "encoder": serde_json::to_value(&metadata.encoder).context("the encoder's sizes as JSON")?,
@@ -93,6 +94,10 @@ fn identity(learned: &Learned, options: &Options) -> Result<Identity> {
         "resolution": metadata.resolution,
         "accumulate": options.accumulate,
     });
+    let dtype = base.unet.placement().dtype;
+    if dtype != DType::F32 {
+        config["dtype"] = dtype.to_string().into();
+    }
     Ok(Identity { task: "anomaly embeddings".into(), base_model: metadata.base_model.clone(), seed: metadata.seed, config })
 }
 
