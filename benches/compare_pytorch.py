@@ -1,8 +1,10 @@
 """Runs the models' main passes in anodiff and in PyTorch/diffusers, in turn, and prints times, ratios and peak memory.
 
     cargo build --release && python benches/compare_pytorch.py [--model sd15] [--size 256] [--batch 1] [--threads 2] [--runs 5] [--rounds 2]
+    ... --device cuda --dtype f16 [--compile]
 
-Random weights of the published shapes, f32. Every pass runs in a process of its own, so that its peak memory is its own; ours and PyTorch's take
+Random weights of the published shapes. On a GPU PyTorch runs channels-last with its own choice of attention, with --compile under torch.compile
+(max-autotune). Every pass runs in a process of its own, so that its peak memory is its own; ours and PyTorch's take
 turns, so that a busy machine disturbs both. Needs torch and diffusers. Times are medians over all rounds; on a busy machine the processor time (all
 threads, mean) says more.
 """
@@ -31,26 +33,39 @@ def pytorch(options):
         # PyTorch's own initial values take longer than the measurement.
         with torch.device("meta"):
             model = build()
-        model = model.to_empty(device="cpu").eval().requires_grad_(False)
+        model = model.to_empty(device=options.device).eval().requires_grad_(False)
         for parameter in model.parameters():
             parameter.uniform_(-0.02, 0.02) if parameter.dim() > 1 else parameter.fill_(0.5)
+        if options.device == "cuda":
+            model = model.to(dtype).to(memory_format=torch.channels_last)
         return model
 
+    def random(*shape):
+        return torch.randn(*shape, device=options.device, dtype=dtype)
+
+    def finish():
+        if options.device == "cuda":
+            torch.cuda.synchronize()
+
+    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[options.dtype]
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     heads, width, linear = HEADS[options.model]
     cells = options.size // 8
-    noise = torch.randn(options.batch, 4, cells, cells)
+    noise = random(options.batch, 4, cells, cells)
     if options.part == "vae-decode":
         levels = 4
         vae = filled(lambda: AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2,
                                            down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels))
-        work = lambda: vae.decode(noise)
+        vae = torch.compile(vae.decode, mode="max-autotune") if options.compile else vae.decode
+        work = lambda: vae(noise)
     else:
         unet = filled(lambda: UNet2DConditionModel(block_out_channels=(320, 640, 1280, 1280), attention_head_dim=heads,
                                                    cross_attention_dim=width, use_linear_projection=linear))
-        context = torch.randn(options.batch, 77, width)
-        target, mask, timestep = torch.randn_like(noise), torch.ones(options.batch, 1, cells, cells), torch.tensor([500] * options.batch)
+        unet = torch.compile(unet, mode="max-autotune") if options.compile else unet
+        context = random(options.batch, 77, width)
+        target, mask = torch.randn_like(noise), torch.ones(options.batch, 1, cells, cells, device=options.device, dtype=dtype)
+        timestep = torch.tensor([500] * options.batch, device=options.device)
 
         def work():
             leaf = context.clone().requires_grad_(options.part == "unet-backward")
@@ -60,17 +75,20 @@ def pytorch(options):
 
     milliseconds, processor = [], []
     with torch.set_grad_enabled(options.part == "unet-backward"):
-        for run in range(options.runs + 1):
+        warm_up = 3 if options.device == "cuda" else 1
+        for run in range(options.runs + warm_up):
             start, processor_start = time.perf_counter(), time.process_time()
             work()
+            finish()
             milliseconds.append(1e3 * (time.perf_counter() - start))
             processor.append(1e3 * (time.process_time() - processor_start))
-    return {"milliseconds": milliseconds[1:], "processor": statistics.mean(processor[1:]), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    measured = slice(warm_up, None)
+    return {"milliseconds": milliseconds[measured], "processor": statistics.mean(processor[measured]), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
 def ours(options, part):
     command = [str(options.binary), "bench", "--json", "--threads", options.threads, "--random", options.model, "--size", options.size]
-    command += ["--batch", options.batch, "--runs", options.runs, "--parts", part]
+    command += ["--batch", options.batch, "--runs", options.runs, "--parts", part, "--device", options.device, "--dtype", options.dtype]
     found = json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)["parts"][0]
     times = found["milliseconds"]
     return {"milliseconds": [times["median"]], "processor": times["processor"], "peak": found.get("peak_bytes", 0)}
@@ -78,8 +96,9 @@ def ours(options, part):
 
 def reference(options, part):
     command = [sys.executable, __file__, "--part", part]
-    for name in ("model", "size", "batch", "threads", "runs"):
+    for name in ("model", "size", "batch", "threads", "runs", "device", "dtype"):
         command += [f"--{name}", str(getattr(options, name))]
+    command += ["--compile"] if options.compile else []
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
@@ -101,8 +120,9 @@ def compare(options):
         print(json.dumps(row), flush=True)
     import torch
 
-    setting = {name: getattr(options, name) for name in ("model", "size", "batch", "threads", "runs", "rounds")}
-    return {"machine": processor_name(), "torch": torch.__version__, **setting, "parts": rows}
+    setting = {name: getattr(options, name) for name in ("model", "size", "batch", "threads", "runs", "rounds", "device", "dtype", "compile")}
+    machine = torch.cuda.get_device_name() if options.device == "cuda" else processor_name()
+    return {"machine": machine, "torch": torch.__version__, **setting, "parts": rows}
 
 
 def processor_name():
@@ -121,6 +141,9 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--dtype", choices=("f32", "f16", "bf16"), default="f32")
+    parser.add_argument("--compile", action="store_true", help="PyTorch under torch.compile")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/anodiff")
     parser.add_argument("--out", type=pathlib.Path, help="write the result as JSON, too")

@@ -8,6 +8,7 @@ use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
 use crate::nn::{Init, ParameterSource};
+use crate::profiling::verification::errors;
 use crate::tensor::random::Stream;
 use crate::tensor::{DType, Tensor};
 use crate::weights::Archive;
@@ -129,21 +130,10 @@ impl ParameterSource for Fixture {
 /// `sum(weights · f(inputs))` for fixed random weights. Tensors that `f` uses beside its inputs it moves to the device that it is told.
 #[track_caller]
 pub fn assert_devices_agree(inputs: &[Tensor], f: impl Fn(&[Var], Device) -> Result<Var>) {
-    let run = |inputs: &[Tensor], device: Device, dtype: DType| -> Vec<Vec<f32>> {
-        let leaf = |input: &Tensor| Var::leaf(input.to_dtype(dtype).and_then(|input| input.to_device(device)).expect("a float tensor"));
-        let leaves: Vec<Var> = inputs.iter().map(leaf).collect();
-        let output = f(&leaves, device).expect("forward");
-        let weights = random("device check", output.shape()).to_dtype(DType::BF16).and_then(|weights| weights.to_dtype(output.dtype()));
-        let gradients = output.backward_from(weights.and_then(|weights| weights.to_device(device)).expect("floats")).expect("backward");
-        let of_leaves = leaves.iter().map(|leaf| gradients.get(leaf).expect("a gradient").to_f32_vec().expect("floats"));
-        std::iter::once(output.to_f32_vec().expect("floats")).chain(of_leaves).collect()
-    };
     for device in devices().into_iter().filter(|device| *device != Device::Cpu) {
         for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 3e-3), (DType::BF16, 2.4e-2)] {
-            let rounded: Vec<Tensor> = inputs.iter().map(|input| input.to_dtype(dtype).expect("floats")).collect();
-            let (expected, found) = (run(&rounded, Device::Cpu, DType::F32), run(&rounded, device, dtype));
-            for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                let error = relative_error(found, expected);
+            let errors = errors(inputs, device, dtype, true, &f).unwrap_or_else(|error| panic!("{device} in {dtype}: {error:#}"));
+            for (index, error) in errors.into_iter().enumerate() {
                 let what = if index == 0 { "the output".to_owned() } else { format!("the gradient of input {}", index - 1) };
                 assert!(error <= tolerance, "{device} in {dtype}: {what} differs from the CPU's by {error:.3e}, tolerance {tolerance:.1e}");
             }

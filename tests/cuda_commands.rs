@@ -37,6 +37,8 @@ impl World {
     /// `anodiff` in the world's folder on `device`; a GPU works in `order`.
     fn anodiff(&self, device: &str, order: Order, arguments: &[&str]) -> Command {
         let mut command = self.emulator.command(env!("CARGO_BIN_EXE_anodiff"), order);
+        // Every op is compared by tests of its own.
+        command.env("ANODIFF_UNVERIFIED", "1");
         command.current_dir(self.folder.path()).args(arguments).args(["--device", device, "--threads", "2"]);
         command
     }
@@ -163,4 +165,33 @@ fn the_device_is_named_and_a_full_one_is_the_users_to_correct() {
     full.env("EMULATOR_MEMORY", "20000");
     refused(full, &["memory of cuda:0", "is full", "--device cpu"]);
     assert!(Path::new(&world.path("out.safetensors")).is_file());
+}
+
+#[test]
+fn a_gpu_is_verified_before_its_first_use_and_not_used_when_it_is_wrong() {
+    let world = World::new();
+    weights::save(&world.path("in.safetensors"), &[("image".to_owned(), random("image", &[1, 3, 12, 16]))], &BTreeMap::new()).unwrap();
+    let verifying = |device: &str, arguments: &[&str]| {
+        let mut command = world.anodiff(device, Order::LateAndForward, arguments);
+        command.env_remove("ANODIFF_UNVERIFIED").env("ANODIFF_CACHE", world.path("cache"));
+        command
+    };
+    let forward = ["forward", "vae-encode", "--model", "model", "--in", "in.safetensors", "--out", "out.safetensors"];
+    let stderr = |command| String::from_utf8(succeed(command).stderr).unwrap();
+    let part = succeed(verifying("cuda", &["kernels", "verify", "--op", "weight_map,silu"]));
+    assert_eq!(String::from_utf8_lossy(&part.stdout).matches("right").count(), 12);
+    assert!(!world.path("cache/verdicts").exists(), "a part is no verdict");
+    assert!(stderr(verifying("cuda", &forward)).contains("comparing the CUDA kernels with the CPU"));
+    assert!(!stderr(verifying("auto", &forward)).contains("comparing"), "the verdict is kept");
+
+    // As if softmax had been found wrong.
+    let verdict = fs::read_dir(world.path("cache/verdicts")).unwrap().next().unwrap().unwrap().path();
+    let mut content: serde_json::Value = serde_json::from_slice(&fs::read(&verdict).unwrap()).unwrap();
+    let softmax = content["verdicts"].as_array_mut().unwrap().iter_mut().find(|verdict| verdict["op"] == "softmax").unwrap();
+    softmax["error"] = 0.5.into();
+    fs::write(&verdict, content.to_string()).unwrap();
+    let wrong = verifying("cuda", &forward).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("computes softmax in f32 differently from the CPU"));
+    assert!(stderr(verifying("auto", &forward)).starts_with("computing on the CPU: "));
 }

@@ -110,7 +110,6 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    globals.refuse_gpu("evaluate")?;
     let plan = arguments.plan(globals.seed)?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;

@@ -1,4 +1,4 @@
-//! `anodiff kernels`: the CUDA kernels inside the program, and their compilation ahead of time.
+//! `anodiff kernels`: the CUDA kernels inside the program, their compilation ahead of time and their comparison with the CPU.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Globals, output};
-use crate::device::DType;
-use crate::device::cuda::{Architecture, Cache, Compiled, Compiler, KERNELS, Resources, Variant, compile_all};
-use crate::error::Result;
+use crate::device::cuda::{self, Architecture, Cache, Compiled, Compiler, KERNELS, Resources, Variant, compile_all};
+use crate::device::{DType, Device};
+use crate::error::{Result, bail};
 use crate::files;
 use crate::invalid_input;
+use crate::profiling::verification;
 
 /// `anodiff kernels`: what to do with them.
 #[derive(Debug, Args)]
@@ -27,6 +28,19 @@ enum Action {
     ///
     /// Needs libnvrtc, but no GPU.
     Compile(Compile),
+    /// Compare every op on a GPU with the CPU: values and gradients, in every element type
+    ///
+    /// Done by itself before a GPU's first use; the verdict is kept for this GPU, driver, compiler and build in the cache's folder. Exit code 1 when an op
+    /// is wrong: then the GPU is not used. ANODIFF_UNVERIFIED=1 uses a GPU without.
+    Verify(Verify),
+}
+
+/// `anodiff kernels verify`: what to compare.
+#[derive(Debug, Args)]
+struct Verify {
+    /// Ops whose names begin so [default: all, and the verdict is kept]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    op: Vec<String>,
 }
 
 /// `anodiff kernels compile`: what to compile.
@@ -56,6 +70,9 @@ struct Listed {
     architectures: &'static [&'static str],
     elements: Vec<String>,
     entries: Vec<&'static str>,
+    /// Element types whose binaries for this machine's first GPU are in the cache; none without a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compiled: Option<Vec<String>>,
 }
 
 /// One entry point of one compilation.
@@ -85,23 +102,38 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     match &arguments.action {
         Action::List => list(globals),
         Action::Compile(chosen) => compile(chosen, globals),
+        Action::Verify(chosen) => verify(chosen, globals),
     }
 }
 
 fn list(globals: &Globals) -> Result<()> {
+    let cache = cuda::devices().ok().and_then(|devices| {
+        let capability = devices.first()?.capability;
+        Some((Architecture::of_capability(capability / 10, capability % 10), Compiler::find().ok()?, Cache::of_user()?))
+    });
+    let is_compiled = |kernel, element| {
+        let (architecture, compiler, cache) = cache.as_ref()?;
+        Some(Variant { kernel, element, architecture: *architecture }.is_cached(compiler, cache))
+    };
     let kernels = KERNELS.iter().map(|kernel| Listed {
         kernel: kernel.name,
         launched_by: kernel.launched_by,
         architectures: kernel.architectures,
         elements: kernel.elements.iter().map(DType::to_string).collect(),
         entries: kernel.entries.iter().map(|entry| entry.name).collect(),
+        compiled: cache.as_ref().map(|_| {
+            let elements = kernel.elements.iter().filter(|element| is_compiled(kernel, **element) == Some(true));
+            elements.map(DType::to_string).collect()
+        }),
     });
     let kernels: Vec<Listed> = kernels.collect();
     if globals.json {
         return output::json(&kernels);
     }
-    for Listed { kernel, launched_by, architectures, elements, entries } in &kernels {
-        output::line(format!("{kernel}  {}  {}  launched by {launched_by}", architectures.join(", "), elements.join(", ")))?;
+    for Listed { kernel, launched_by, architectures, elements, entries, compiled } in &kernels {
+        let compiled = compiled.as_ref().map(|compiled| if compiled.is_empty() { "nothing".to_owned() } else { compiled.join(", ") });
+        let compiled = compiled.map(|compiled| format!("  compiled for this GPU: {compiled}")).unwrap_or_default();
+        output::line(format!("{kernel}  {}  {}  launched by {launched_by}{compiled}", architectures.join(", "), elements.join(", ")))?;
         for entry in entries {
             output::line(format!("    {entry}"))?;
         }
@@ -142,6 +174,29 @@ fn write_binaries(folder: &Path, variants: &[Variant], results: &[Compiled]) -> 
     variants.iter().zip(results).try_for_each(|(Variant { kernel, element, architecture }, compiled)| {
         files::write_bytes_atomic(&folder.join(format!("{}-{element}-{architecture}.cubin", kernel.name)), &compiled.binary)
     })
+}
+
+fn verify(chosen: &Verify, globals: &Globals) -> Result<()> {
+    let text = if globals.device == "auto" { "cuda" } else { &globals.device };
+    let Device::Cuda(cuda) = Device::parse(text)? else { invalid_input!("--device {text}: expected a GPU to compare with the CPU") };
+    let verification = verification::verify(cuda, |op| chosen.op.is_empty() || chosen.op.iter().any(|name| op.starts_with(name.as_str())))?;
+    if verification.verdicts.is_empty() {
+        invalid_input!("--op {}: no op's name begins so", chosen.op.join(","));
+    }
+    if globals.json {
+        output::json(&verification)?;
+    } else {
+        for verdict in &verification.verdicts {
+            let verdict_word = if verdict.is_right() { "right" } else { "WRONG" };
+            let error = verdict.error.map(|error| format!("error {error:.1e} of {:.1e}", verdict.tolerance));
+            let found = error.or_else(|| verdict.failure.clone()).unwrap_or_default();
+            output::line(format!("{verdict_word}  {:<4}  {:<32}  {found}", verdict.dtype, verdict.op))?;
+        }
+    }
+    match verification.wrong().len() {
+        0 => Ok(()),
+        count => bail!("{count} of {} comparisons are wrong on {}", verification.verdicts.len(), verification.device),
+    }
 }
 
 impl Compile {

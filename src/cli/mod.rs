@@ -32,6 +32,7 @@ use crate::device::Device;
 use crate::error::{self, Context, Result};
 use crate::invalid_input;
 use crate::nn::Placement;
+use crate::profiling::verification::ensure_verified;
 use crate::tensor::DType;
 use crate::training::progress::note;
 
@@ -77,14 +78,24 @@ pub struct Globals {
 }
 
 impl Globals {
-    /// Where a command computes and in what. Says in one line which GPU was taken, or why `auto` takes none.
+    /// Where a command computes and in what. Says in one line which GPU was taken, or why `auto` takes none. A GPU's kernels are compared with the CPU
+    /// before its first use.
     ///
     /// # Errors
-    /// When a GPU was asked for that cannot be used, in one sentence (exit code 2).
+    /// When a GPU was asked for that cannot be used, in one sentence (exit code 2), or that computes wrongly.
     pub fn placement(&self) -> Result<Placement> {
         let (device, reason) = match self.device.as_str() {
-            "auto" => Device::automatic(),
-            text => (Device::parse(text)?, None),
+            "auto" => match Device::automatic() {
+                (Device::Cuda(cuda), _) => ensure_verified(cuda).map_or_else(|reason| (Device::Cpu, Some(reason)), |()| (Device::Cuda(cuda), None)),
+                none => none,
+            },
+            text => {
+                let device = Device::parse(text)?;
+                if let Device::Cuda(cuda) = device {
+                    ensure_verified(cuda)?;
+                }
+                (device, None)
+            }
         };
         match (device, reason) {
             (Device::Cuda(cuda), _) => {
@@ -100,26 +111,15 @@ impl Globals {
         }
     }
 
-    /// For a command that computes on the CPU alone.
-    ///
-    /// # Errors
-    /// When a GPU was asked for (exit code 2).
-    fn refuse_gpu(&self, command: &str) -> Result<()> {
-        match self.device.as_str() {
-            "auto" | "cpu" => Ok(()),
-            text => invalid_input!("--device {text}: `anodiff {command}` computes on the CPU alone in this version; use --device cpu"),
-        }
-    }
-
     /// The element type of weights and activations.
     pub fn dtype(&self) -> Result<DType> {
         DType::parse(&self.dtype).context("--dtype")
     }
 
     /// Checks the values and sets up the thread pool. Called once, before any command runs.
-    fn apply(&self) -> Result<()> {
-        if self.device != "auto" {
-            Device::parse(&self.device)?;
+    fn apply(&self, command: &Command) -> Result<()> {
+        if self.device != "auto" && Device::parse(&self.device)? != Device::Cpu && !command.takes_gpu() {
+            invalid_input!("--device {}: this command computes on the CPU alone in this version; use --device cpu", self.device);
         }
         self.dtype()?;
         match self.threads {
@@ -194,8 +194,26 @@ pub enum Command {
     Forward(forward::Arguments),
     /// What this machine, the base model and the file formats are
     Info(info::Arguments),
-    /// The CUDA kernels inside the program: list them, compile them ahead
+    /// The CUDA kernels inside the program: list them, compile them ahead, compare them with the CPU
     Kernels(kernels::Arguments),
+}
+
+impl Command {
+    /// Whether the command computes on a GPU that it is given, or computes nothing.
+    fn takes_gpu(&self) -> bool {
+        let computes = matches!(
+            self,
+            Self::Demo(_)
+                | Self::Train(_)
+                | Self::Generate(_)
+                | Self::Pretrain(_)
+                | Self::Forward(_)
+                | Self::Bench(_)
+                | Self::TrainMasks(_)
+                | Self::Masks(_)
+        );
+        computes || matches!(self, Self::Check(_) | Self::Info(_) | Self::Kernels(_))
+    }
 }
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
@@ -232,7 +250,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
-    match cli.globals.apply().and_then(|()| run(&cli.command, &cli.globals)) {
+    match cli.globals.apply(&cli.command).and_then(|()| run(&cli.command, &cli.globals)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -4,6 +4,7 @@ pub mod arithmetic;
 pub mod process;
 mod random_model;
 mod timing;
+pub mod verification;
 
 pub use random_model::{FastNoise, Preset};
 pub use timing::{Timing, measure};

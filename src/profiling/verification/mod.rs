@@ -1,0 +1,197 @@
+//! Whether a GPU's kernels are right: every op on random data against the CPU, values and gradients, in every element type. A layout of fragments that
+//! was never seen on some GPU must not spoil anyone's images, so a GPU is checked before its first use by a build of the program and the verdict is kept.
+
+mod cases;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::autograd::Var;
+use crate::device::Device;
+use crate::device::cuda::{Cache, Compiler, Cuda, KERNELS, Variant, compile_all};
+use crate::digest::hexadecimal;
+use crate::error::{Context, Result, bail};
+use crate::files;
+use crate::tensor::random::Stream;
+use crate::tensor::{DType, Tensor};
+use crate::training::progress::{Progress, note};
+use cases::Case;
+
+/// Set to 1 to use kernels that were not verified on this GPU.
+pub const UNVERIFIED_VARIABLE: &str = "ANODIFF_UNVERIFIED";
+
+/// Larger files are not verdicts of ours.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// How one op in one element type compares with the CPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The op and its shape.
+    pub op: String,
+    /// The element type.
+    pub dtype: String,
+    /// The largest relative error of the value and of any gradient; none when the op failed.
+    pub error: Option<f64>,
+    /// What it may be.
+    pub tolerance: f64,
+    /// What the driver or the op said when it failed.
+    pub failure: Option<String>,
+}
+
+impl Verdict {
+    /// Whether the kernels of the op are right.
+    pub fn is_right(&self) -> bool {
+        // Written so that NaN is wrong.
+        self.error.is_some_and(|error| error <= self.tolerance)
+    }
+}
+
+/// What a GPU was found to compute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The GPU's name.
+    pub device: String,
+    /// The CUDA version that its driver knows.
+    pub driver: (u32, u32),
+    /// All verdicts.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Verification {
+    /// What is wrong.
+    pub fn wrong(&self) -> Vec<&Verdict> {
+        self.verdicts.iter().filter(|verdict| !verdict.is_right()).collect()
+    }
+}
+
+/// Lets a GPU be used whose kernels are right: verifies them when no verdict is kept for this GPU, driver, compiler and build.
+///
+/// # Errors
+/// When an op is wrong, naming it.
+pub fn ensure_verified(cuda: Cuda) -> Result<()> {
+    if std::env::var_os(UNVERIFIED_VARIABLE).is_some_and(|value| value == "1") {
+        return Ok(());
+    }
+    let verification = match kept(cuda) {
+        Some(verification) => verification,
+        None => verify(cuda, |_| true)?,
+    };
+    let wrong: Vec<String> = verification.wrong().iter().map(|verdict| format!("{} in {}", verdict.op, verdict.dtype)).collect();
+    if !wrong.is_empty() {
+        bail!(
+            "{} ({cuda}) computes {} differently from the CPU, so it is not used; use --device cpu, and please report what `anodiff kernels verify` prints",
+            cuda.properties().name,
+            wrong.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Compares every op that `wants` names with the CPU, and keeps the verdict when all were compared.
+///
+/// # Errors
+/// When a kernel does not compile.
+pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> {
+    let cases: Vec<Case> = cases::all().into_iter().filter(|case| wants(&case.op)).collect();
+    note(&format!("comparing the CUDA kernels with the CPU on {} ({cuda}); this happens once", cuda.properties().name));
+    let variants = Variant::all(&[cuda.architecture()]);
+    for compiled in compile_all(&variants, Cache::of_user().as_ref(), |_| {})? {
+        compiled?;
+    }
+    let mut verdicts = Vec::new();
+    let mut progress = Progress::new("verify", "op", cases.len() as u64, 0);
+    for (number, case) in cases.iter().enumerate() {
+        verdicts.extend(case.dtypes().iter().map(|&dtype| judge(case, Device::Cuda(cuda), dtype)));
+        progress.update(number as u64 + 1, "");
+    }
+    progress.finish();
+    let verification = Verification { device: cuda.properties().name.clone(), driver: cuda.properties().driver, verdicts };
+    if cases.len() == cases::all().len() {
+        keep(cuda, &verification);
+    }
+    Ok(verification)
+}
+
+fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
+    let compared = errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device));
+    let (error, failure) = match compared {
+        // NaN is larger than everything.
+        Ok(errors) => (errors.into_iter().max_by(f64::total_cmp), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    Verdict { op: case.op.clone(), dtype: dtype.to_string(), error, tolerance: case.tolerance(dtype), failure }
+}
+
+/// The relative errors of `f` on `device` in `dtype` against the CPU's f32 on the same, rounded inputs: of the value, and with `gradients` of the gradient
+/// of each input of a weighted sum of it. Tensors that `f` uses beside its inputs it brings to the device that it is told.
+///
+/// # Errors
+/// When `f` fails on either device or an input has no gradient.
+pub fn errors(inputs: &[Tensor], device: Device, dtype: DType, gradients: bool, f: impl Fn(&[Var], Device) -> Result<Var>) -> Result<Vec<f64>> {
+    let rounded = inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<Vec<_>>>()?;
+    let run = |device: Device, dtype: DType| -> Result<Vec<Vec<f32>>> {
+        let leaf = |input: &Tensor| Ok(Var::leaf(input.to_dtype(dtype)?.to_device(device)?));
+        let leaves = rounded.iter().map(leaf).collect::<Result<Vec<_>>>()?;
+        let output = f(&leaves, device)?;
+        let mut found = vec![output.to_f32_vec()?];
+        if gradients {
+            // Numbers that every element type holds exactly.
+            let weights = random("weights", output.shape())?.to_dtype(DType::BF16)?.to_dtype(output.dtype())?.to_device(device)?;
+            let shares = output.backward_from(weights)?;
+            for leaf in &leaves {
+                found.push(shares.get(leaf).context("an input has no gradient")?.to_f32_vec()?);
+            }
+        }
+        Ok(found)
+    };
+    let (found, expected) = (run(device, dtype)?, run(Device::Cpu, DType::F32)?);
+    Ok(found.iter().zip(&expected).map(|(found, expected)| relative_error(found, expected)).collect())
+}
+
+/// ||found - expected|| / ||expected||; infinite when the numbers of elements differ.
+fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    if found.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let square = |difference: f64| difference * difference;
+    let difference: f64 = found.iter().zip(expected).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
+    let norm: f64 = expected.iter().map(|&b| square(f64::from(b))).sum();
+    if norm == 0.0 { difference.sqrt() } else { (difference / norm).sqrt() }
+}
+
+/// Standard normal numbers, named by `name`.
+fn random(name: &str, shape: &[usize]) -> Result<Tensor> {
+    Stream::new(0, name, &[]).normal(shape)
+}
+
+/// Where the verdict on a GPU is kept: another GPU, driver, compiler or kernel has another file.
+fn file(cuda: Cuda) -> Option<PathBuf> {
+    let (properties, compiler) = (cuda.properties(), Compiler::find().ok()?);
+    let mut hash = Sha256::new();
+    let about = format!("{} {} {:?} {:?} {}", properties.name, properties.capability, properties.driver, compiler.version, compiler.file);
+    for part in std::iter::once(about.as_str()).chain(KERNELS.iter().map(|kernel| kernel.text)).chain([env!("CARGO_PKG_VERSION")]) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let folder = Cache::of_user()?.folder().with_file_name("verdicts");
+    Some(folder.join(format!("{}.json", hexadecimal(&hash.finalize()[..16]))))
+}
+
+fn kept(cuda: Cuda) -> Option<Verification> {
+    serde_json::from_slice(&files::read_limited(&file(cuda)?, LARGEST_FILE).ok()?).ok()
+}
+
+/// A verdict that cannot be kept costs time at the next start and nothing else.
+fn keep(cuda: Cuda, verification: &Verification) {
+    let write = |path: PathBuf| -> Result<()> {
+        files::create_folder(path.parent().unwrap_or(&path))?;
+        files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(verification)?)
+    };
+    if let Some(Err(error)) = file(cuda).map(write) {
+        note(&format!("the verdict on {cuda} is not kept: {error:#}"));
+    }
+}
