@@ -1,7 +1,7 @@
 // Launched by src/ops/resize/cuda.rs.
 //
 // Images of other sizes, `from` [batch, from_height, from_width, channels] to `to`: nearest up-sampling by a factor, bilinear with PyTorch's coordinates
-// (`area_pixel_compute_source_index`), means over windows (adaptive pooling) and maxima over windows, each with its transpose. A transpose gathers: every
+// (`area_pixel_compute_source_index`), means over windows (adaptive pooling, and around every pixel) and maxima over windows, each with its transpose. A transpose gathers: every
 // input adds up the outputs that used it, in their order, so no two threads write one place.
 //
 // Grid: x over the elements that are written, 256 threads; neighbouring threads have neighbouring channels. Each result is written once; inputs are read
@@ -142,6 +142,26 @@ extern "C" __global__ void __launch_bounds__(256) area_pool_gradient(const eleme
         }
     }
     to_x[index] = store<element>(sum);
+}
+
+// The mean of the kernel x kernel pixels around each one, zeros beyond the border counted: its own transpose.
+__device__ __forceinline__ void average_around(const element* x, element* y, Sizes sizes, int kernel) {
+    size_t index = thread_index();
+    if (index >= sizes.outputs()) return;
+    Position at = sizes.output(index);
+    int reach = kernel / 2;
+    float sum = 0.0f;
+    for (int row = max(0, at.y - reach); row < min(sizes.from_height, at.y + reach + 1); row++)
+        for (int column = max(0, at.x - reach); column < min(sizes.from_width, at.x + reach + 1); column++) sum += sizes.in(x, at, row, column);
+    y[index] = store<element>(sum * (1.0f / (float)(kernel * kernel)));
+}
+
+extern "C" __global__ void __launch_bounds__(256) average_pool_forward(const element* x, element* y, int batch, int from_height, int from_width, int to_height, int to_width, int channels, int kernel) {
+    average_around(x, y, {batch, from_height, from_width, to_height, to_width, channels}, kernel);
+}
+
+extern "C" __global__ void __launch_bounds__(256) average_pool_gradient(const element* gradient, element* to_x, int batch, int from_height, int from_width, int to_height, int to_width, int channels, int kernel) {
+    average_around(gradient, to_x, {batch, from_height, from_width, to_height, to_width, channels}, kernel);
 }
 
 // Maxima with, where `winners` is given, each one's position y · width + x in its sample; the first of equals. NaN wins and has no position (-1).

@@ -1,6 +1,7 @@
 //! What tests share: tolerances, random tensors, finite differences, fixtures. Public so that the tests under `tests/` use the same.
 
 pub mod miniature;
+mod scattered;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use crate::profiling::verification::errors;
 use crate::tensor::random::Stream;
 use crate::tensor::{DType, Tensor};
 use crate::weights::Archive;
+
+pub use scattered::Scattered;
 
 /// The devices that tests run ops on: the CPU, and the first GPU where the driver is present, be it a real one or an emulated one that
 /// LD_LIBRARY_PATH names (tests/emulator). A driver that is present and cannot be used fails the test.

@@ -7,6 +7,8 @@ pub mod clip;
 pub mod unet;
 pub mod vae;
 pub mod resnet;
+pub mod inception;
 pub mod localizer;
+pub mod lpips;
 pub mod spatial_encoder;
 pub mod base;

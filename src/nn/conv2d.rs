@@ -25,8 +25,13 @@ impl Conv2d {
 
     /// Without a bias.
     pub fn without_bias(path: &Path, inputs: usize, outputs: usize, kernel: usize, options: Conv2dOptions) -> Result<Self> {
-        let init = Init::fan_in(inputs * kernel * kernel);
-        let weight = path.with_layout("weight", &[outputs, inputs, kernel, kernel], init, Layout::ConvWeight)?;
+        Self::rectangular(path, inputs, outputs, [kernel, kernel], options)
+    }
+
+    /// Without a bias, with a window of its own `[height, width]`.
+    pub fn rectangular(path: &Path, inputs: usize, outputs: usize, kernel: [usize; 2], options: Conv2dOptions) -> Result<Self> {
+        let init = Init::fan_in(inputs * kernel[0] * kernel[1]);
+        let weight = path.with_layout("weight", &[outputs, inputs, kernel[0], kernel[1]], init, Layout::ConvWeight)?;
         Ok(Self { weight, bias: None, options })
     }
 

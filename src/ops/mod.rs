@@ -40,7 +40,7 @@ pub use linear::linear;
 pub use loss::{MaskedMean, masked_mse, mean, mse, sum};
 pub use place::place;
 pub use random::normal;
-pub use resize::{area_pool, max_pool, resize_bilinear, upsample_nearest};
+pub use resize::{area_pool, average_pool, max_pool, resize_bilinear, upsample_nearest};
 pub use shape::{concat, embedding, narrow, reshape};
 pub use softmax::{softmax, softmax_cross_entropy};
 pub use weight_map::{Formula, weight_map};

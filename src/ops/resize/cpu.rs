@@ -131,6 +131,26 @@ impl Window {
     }
 }
 
+/// Means over the window around each pixel, zeros beyond the border counted.
+pub(super) fn average_pool(geometry: Geometry, kernel: usize, x: &[f32]) -> Buffer<f32> {
+    let Geometry { from, channels, .. } = geometry;
+    let window = Window { kernel, stride: 1, padding: kernel / 2 };
+    let factor = 1.0 / (kernel * kernel) as f32;
+    let mut output = Buffer::scratch(geometry.outputs());
+    rows(&mut output, geometry.output_sizes(), |sample, y, output| {
+        output.fill(0.0);
+        for y in window.inputs(y, from[0]) {
+            let pixels = row(x, geometry.input_sizes(), sample, y);
+            for (column, output) in output.chunks_exact_mut(channels).enumerate() {
+                let columns = window.inputs(column, from[1]);
+                pixels[columns.start * channels..columns.end * channels].chunks_exact(channels).for_each(|pixel| add(output, pixel));
+            }
+        }
+        output.iter_mut().for_each(|value| *value *= factor);
+    });
+    output
+}
+
 /// Maxima over windows and, where wanted, the position (y · width + x) of each in its sample.
 pub(super) fn max_pool(geometry: Geometry, window: Window, x: &[f32], wants_winners: bool) -> (Buffer<f32>, Buffer<i32>) {
     let Geometry { from, to, channels, .. } = geometry;

@@ -56,17 +56,17 @@ fn linear(
     x: &Var,
     forward: impl FnOnce(&[f32]) -> Buffer<f32>,
     backward: impl FnOnce(&[f32]) -> Buffer<f32> + Send + 'static,
-    (name, extra): (&'static str, &'static [usize]),
+    (name, extra): (&'static str, Vec<usize>),
 ) -> Result<Var> {
     let dtype = x.dtype();
     let output = match x.device() {
         Device::Cpu => Tensor::from_f32_as(forward(&x.f32s()?), &geometry.output_shape(), dtype)?,
-        Device::Cuda(device) => cuda::forward(&device, name, geometry, extra, x)?,
+        Device::Cuda(device) => cuda::forward(&device, name, geometry, &extra, x)?,
     };
     Ok(Var::record(output, [x], move |gradient, _| {
         Ok([Some(match gradient.device() {
             Device::Cpu => Tensor::from_f32_as(backward(&gradient.f32s()?), &geometry.input_shape(), dtype)?,
-            Device::Cuda(device) => cuda::backward(&device, name, geometry, extra, gradient)?,
+            Device::Cuda(device) => cuda::backward(&device, name, geometry, &extra, gradient)?,
         })])
     }))
 }
@@ -75,21 +75,30 @@ fn linear(
 pub fn upsample_nearest(x: &Var, factor: usize) -> Result<Var> {
     let geometry = Geometry::new("upsample_nearest", x, |[height, width]| Some([height.checked_mul(factor)?, width.checked_mul(factor)?]))?;
     let transpose = move |gradient: &[f32]| cpu::upsample_backward(geometry, factor, gradient);
-    linear(geometry, x, |x| cpu::upsample(geometry, factor, x), transpose, ("upsample", &[]))
+    linear(geometry, x, |x| cpu::upsample(geometry, factor, x), transpose, ("upsample", Vec::new()))
 }
 
 /// Bilinear without antialiasing, as `torch.nn.functional.interpolate`: `[batch, h, w, channels] -> [batch, height, width, channels]`.
 pub fn resize_bilinear(x: &Var, height: usize, width: usize, align_corners: bool) -> Result<Var> {
     let geometry = Geometry::new("resize_bilinear", x, |_| Some([height, width]))?;
     let transpose = move |gradient: &[f32]| bilinear::backward(geometry, align_corners, gradient);
-    linear(geometry, x, |x| bilinear::forward(geometry, align_corners, x), transpose, ("bilinear", if align_corners { &[1] } else { &[0] }))
+    linear(geometry, x, |x| bilinear::forward(geometry, align_corners, x), transpose, ("bilinear", vec![usize::from(align_corners)]))
 }
 
 /// Mean over windows that tile the image, as `torch.nn.AdaptiveAvgPool2d`: `[batch, h, w, channels] -> [batch, height, width, channels]`. Windows
 /// overlap where the sizes do not divide, and repeat pixels where the output is the larger.
 pub fn area_pool(x: &Var, height: usize, width: usize) -> Result<Var> {
     let geometry = Geometry::new("area_pool", x, |_| Some([height, width]))?;
-    linear(geometry, x, |x| cpu::area_pool(geometry, x), move |gradient| cpu::area_pool_backward(geometry, gradient), ("area_pool", &[]))
+    linear(geometry, x, |x| cpu::area_pool(geometry, x), move |gradient| cpu::area_pool_backward(geometry, gradient), ("area_pool", Vec::new()))
+}
+
+/// Mean over the `kernel` x `kernel` pixels around each pixel, zeros beyond the border counted, as `torch.nn.functional.avg_pool2d` with stride 1 and
+/// half the kernel as padding: `[batch, height, width, channels]` to the same. The op is its own transpose.
+pub fn average_pool(x: &Var, kernel: usize) -> Result<Var> {
+    ensure!(kernel % 2 == 1, "average_pool needs an odd kernel, found {kernel}");
+    let geometry = Geometry::new("average_pool", x, Some)?;
+    let mean = move |x: &[f32]| cpu::average_pool(geometry, kernel, x);
+    linear(geometry, x, mean, mean, ("average_pool", vec![kernel]))
 }
 
 /// Maximum over windows: `[batch, h, w, channels] -> [batch, (h + 2 padding - kernel) / stride + 1, .., channels]`; padding never wins. The gradient

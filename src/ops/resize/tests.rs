@@ -1,6 +1,6 @@
 use crate::autograd::Var;
 use crate::error::Result;
-use crate::ops::{area_pool, max_pool, resize_bilinear, upsample_nearest};
+use crate::ops::{area_pool, average_pool, max_pool, resize_bilinear, upsample_nearest};
 use crate::tensor::Tensor;
 use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
 
@@ -14,7 +14,7 @@ fn assert_values(found: Result<Var>, [height, width]: [usize; 2], expected: &[f3
     assert_close(&found.unwrap(), &Tensor::from_f32(expected.to_vec(), &[1, height, width, 1]).unwrap(), 3e-7);
 }
 
-// Expected numbers: torch.nn.functional.interpolate, adaptive_avg_pool2d and max_pool2d (PyTorch 2.x) on picture().
+// Expected numbers: torch.nn.functional.interpolate, adaptive_avg_pool2d, avg_pool2d and max_pool2d (PyTorch 2.x) on picture().
 
 #[test]
 fn bilinear_is_that_of_pytorch() {
@@ -44,6 +44,12 @@ fn pools_are_those_of_pytorch() {
         0.0, 0.5, 1.0, 4.0, 3.0, 2.0, 1.0, 1.75, 2.5, 2.5, 1.75, 1.0, 1.5, 2.75, 4.0, 1.5, 1.25, 1.0, 1.0, 2.5, 4.0, 2.0, 2.0, 2.0,
     ];
     assert_values(area_pool(&x, 4, 6), [4, 6], &larger);
+    #[rustfmt::skip]
+    let around = [
+        0.777_777_8, 1.333_333_4, 1.333_333_4, 0.777_777_8, 1.333_333_4, 2.111_111_2, 2.222_222_3, 1.222_222_2, 1.222_222_2, 1.555_555_6, 1.444_444_4,
+        0.555_555_6,
+    ];
+    assert_values(average_pool(&x, 3), [3, 4], &around);
     assert_values(max_pool(&x, 3, 2, 1), [2, 2], &[4.0; 4]);
     assert_values(max_pool(&x, 2, 2, 0), [1, 2], &[4.0; 2]);
     let mut same = [4.0; 12];
@@ -71,6 +77,7 @@ fn gradients() {
         }
         assert_gradients(std::slice::from_ref(&x), 1e-2, 1e-4, |v| area_pool(&v[0], height, width));
     }
+    assert_gradients(std::slice::from_ref(&x), 1e-2, 1e-4, |v| average_pool(&v[0], 3));
     // Distinct values, far apart: no maximum changes hands within a step.
     let distinct = Tensor::from_f32((0..48).map(|i| (i * 29 % 48) as f32).collect::<Vec<_>>(), &[2, 3, 4, 2]).unwrap();
     for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
@@ -105,6 +112,7 @@ fn refusals() {
     assert!(upsample_nearest(&x, usize::MAX).is_err());
     assert!(resize_bilinear(&x, 0, 3, false).is_err());
     assert!(area_pool(&Tensor::zeros(&[1, 0, 3, 1]).into(), 1, 1).is_err());
+    assert!(average_pool(&x, 2).is_err());
     assert!(max_pool(&x, 4, 1, 0).is_err());
     assert!(max_pool(&x, 2, 1, 2).is_err());
     let error = max_pool(&Tensor::zeros(&[3, 4]).into(), 2, 2, 0).unwrap_err().to_string();
@@ -124,6 +132,7 @@ fn gpus_agree_on_every_pair_of_sizes() {
             }
             assert_devices_agree(&x, |v, _| area_pool(&v[0], height, width));
         }
+        assert_devices_agree(&x, |v, _| average_pool(&v[0], 3));
         for (kernel, stride, padding) in [(3, 2, 1), (1, 3, 0), (3, 1, 1)] {
             assert_devices_agree(&x, |v, _| max_pool(&v[0], kernel, stride, padding));
         }
