@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::files;
 use crate::models::base::BaseModel;
 use crate::ops::weight_map::BOUND;
-use crate::report::heat_map;
+use crate::report::{heat_map, intermediates};
 use crate::training::embeddings::LEARNED;
 use crate::training::progress::Progress;
 use crate::training::run_folder::FolderLock;
@@ -150,11 +150,6 @@ impl Arguments {
 /// The learned file that a run folder holds, or that is named itself.
 pub(super) fn learned_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(LEARNED) } else { path.to_owned() }
-}
-
-/// Where intermediates go, in the folder of the pairs.
-pub(super) fn intermediates(out: &Path, kind: &Kind, index: u64) -> PathBuf {
-    out.join("intermediates").join(&kind.object).join(&kind.defect).join(format!("{index:06}"))
 }
 
 /// Shows progress and keeps intermediates.

@@ -2,6 +2,7 @@
 //!
 //! A new command is a module here, a variant of [`Command`] and a row of `run`.
 
+mod ablate;
 mod bench;
 mod check;
 mod config_file;
@@ -18,6 +19,8 @@ mod masks;
 pub mod output;
 mod pipeline;
 mod pretrain;
+mod quality;
+mod report;
 mod train;
 mod train_masks;
 
@@ -185,6 +188,19 @@ pub enum Command {
     ///
     /// A stage that is done is not done again, and after an interruption the same command goes on where it was.
     Pipeline(pipeline::Arguments),
+    /// Measure generated pairs themselves: mask alignment, background drift, and with networks that you provide IS, IC-LPIPS and KID
+    ///
+    /// Per type, per object and averaged, each number with the id of its definition. A type that is measured is not measured again.
+    Quality(quality::Arguments),
+    /// One self-contained page about what a folder of any command holds
+    ///
+    /// Writes DIR/report.html, every table also as DIR/report-NAME.csv, and all of them as DIR/report.json.
+    Report(report::Arguments),
+    /// What each part of the method contributes: train, generate and test with the spatial embedding, the masked loss and the re-weighting on and off
+    ///
+    /// The paper's table 4 on a data set of yours: variants are trained (those that differ in re-weighting alone share a run), their pairs generated, the
+    /// localisation network trained on these, and tested on the data set's own pictures. What is done is not done again.
+    Ablate(ablate::Arguments),
     /// Train a small base model from nothing on procedural industrial pictures, as the embedded one was
     ///
     /// First the autoencoder, then text encoder and UNet together on its latents. The folder gets checkpoints, logs, previews and in the end model/ in
@@ -229,6 +245,9 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
         Command::Filter(arguments) => filter::run(arguments, globals),
         Command::Evaluate(arguments) => evaluate::run(arguments, globals),
         Command::Pipeline(arguments) => pipeline::run(arguments, globals),
+        Command::Quality(arguments) => quality::run(arguments, globals),
+        Command::Report(arguments) => report::run(arguments, globals),
+        Command::Ablate(arguments) => ablate::run(arguments, globals),
         Command::Pretrain(arguments) => pretrain::run(arguments, globals),
         Command::Forward(arguments) => forward::run(arguments, globals),
         Command::Info(arguments) => info::run(arguments, globals),

@@ -4,6 +4,11 @@ use serde::Serialize;
 
 use crate::error::{Result, ensure};
 
+/// The definition of the shares and the overlap.
+pub const PROTOCOL: &str = "mask-alignment/mean-difference/8-of-255/v1";
+/// The definition of the background's figure.
+pub const BACKGROUND_PROTOCOL: &str = "background-psnr/outside-mask/99-if-identical/v1";
+
 /// The change of a pixel (mean absolute difference of its channels, in [0, 1]) from which it counts as changed: eight of 255 grey levels.
 pub const CHANGE_THRESHOLD: f32 = 8.0 / 255.0;
 

@@ -84,13 +84,22 @@ impl ObjectScores {
     }
 }
 
-fn detection(pairs: &[(&TestPicture, &Prediction)]) -> Result<[Option<f64>; METRICS.len()]> {
+/// Pictures by their scores.
+pub(super) fn image_ranking(pairs: &[(&TestPicture, &Prediction)]) -> Result<Ranking> {
     let scores: Vec<f32> = pairs.iter().map(|(_, prediction)| prediction.image).collect();
     let labels: Vec<bool> = pairs.iter().map(|(picture, _)| picture.kind.is_some()).collect();
-    let images = Ranking::new(&scores, &labels)?;
+    Ranking::new(&scores, &labels)
+}
+
+/// Pixels of all pictures by their scores.
+pub(super) fn pixel_ranking(pairs: &[(&TestPicture, &Prediction)]) -> Result<Ranking> {
     let scores: Vec<f32> = pairs.iter().flat_map(|(_, prediction)| &prediction.pixels).copied().collect();
     let labels: Vec<bool> = pairs.iter().flat_map(|(picture, _)| picture.specimen.mask().pixels()).copied().collect();
-    let pixels = Ranking::new(&scores, &labels)?;
+    Ranking::new(&scores, &labels)
+}
+
+fn detection(pairs: &[(&TestPicture, &Prediction)]) -> Result<[Option<f64>; METRICS.len()]> {
+    let (images, pixels) = (image_ranking(pairs)?, pixel_ranking(pairs)?);
     let maps: Vec<Map> = pairs.iter().map(|(picture, prediction)| Map { scores: &prediction.pixels, mask: picture.specimen.mask() }).collect();
     Ok([
         auroc(&images),

@@ -10,6 +10,8 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 38.0;
+/// Between two lines of the legend.
+const LINE: f64 = 16.0;
 
 /// One line of a chart.
 #[derive(Clone, Debug)]
@@ -56,11 +58,21 @@ impl Chart {
             y_bounds.1
         );
         self.draw_axes(&mut svg, &x, &y);
+        let legend = self.legend_top(&x, &y);
         for (index, series) in self.series.iter().enumerate() {
-            draw_series(&mut svg, series, index, &x, &y);
+            draw_series(&mut svg, series, index, legend, &x, &y);
         }
         svg.push_str("</svg>");
         svg
+    }
+
+    /// Where the legend begins: in the right upper corner, or above the right lower one where fewer points are in the way.
+    fn legend_top(&self, x: &Axis, y: &Axis) -> f64 {
+        let middle = (TOP + HEIGHT - BOTTOM) / 2.0;
+        let points = self.series.iter().flat_map(|series| &series.points);
+        let on_the_right: Vec<_> = points.filter(|point| point.1.is_finite() && x.place(point.0) > WIDTH / 2.0).collect();
+        let above = on_the_right.iter().filter(|point| y.place(point.1) < middle).count();
+        if 2 * above > on_the_right.len() { HEIGHT - BOTTOM - 12.0 - LINE * self.series.len() as f64 } else { TOP + 4.0 }
     }
 
     fn draw_axes(&self, svg: &mut String, x: &Axis, y: &Axis) {
@@ -88,11 +100,11 @@ impl Chart {
     }
 }
 
-fn draw_series(svg: &mut String, series: &Series, index: usize, x: &Axis, y: &Axis) {
+fn draw_series(svg: &mut String, series: &Series, index: usize, legend: f64, x: &Axis, y: &Axis) {
     let line: Vec<String> =
         series.points.iter().filter(|(a, b)| a.is_finite() && b.is_finite()).map(|&(a, b)| format!("{:.1},{:.1}", x.place(a), y.place(b))).collect();
     let _ = write!(svg, "<polyline class=\"line series-{}\" points=\"{}\"/>", index % 6, line.join(" "));
-    let top = TOP + 4.0 + 16.0 * index as f64;
+    let top = legend + LINE * index as f64;
     let _ = write!(
         svg,
         "<text class=\"legend series-{}\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",

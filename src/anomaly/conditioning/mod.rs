@@ -95,8 +95,11 @@ impl<'a> Conditioner<'a> {
         ensure!(batch == samples.len(), "{} samples and {batch} spatial embeddings", samples.len());
         let mut learned = Vec::with_capacity(batch);
         for (index, sample) in samples.iter().enumerate() {
-            let spatial = ops::reshape(&ops::narrow(spatial, 0, index, 1)?, &[tokens, width])?;
-            learned.push((sample.template, ops::concat(&[&sample.anomaly, &spatial], 0)?));
+            let rows = match tokens {
+                0 => sample.anomaly.clone(),
+                _ => ops::concat(&[&sample.anomaly, &ops::reshape(&ops::narrow(spatial, 0, index, 1)?, &[tokens, width])?], 0)?,
+            };
+            learned.push((sample.template, rows));
         }
         self.context_of(&learned)
     }

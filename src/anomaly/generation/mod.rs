@@ -142,6 +142,9 @@ impl<'a> Generator<'a> {
         let masks = Mask::stack(&resized.iter().collect::<Vec<_>>())?;
         let tokens = self.learned.keeping_statistics(|| self.learned.encoder().forward(&masks, together))?;
         let [_, rows, width] = tokens.dims()?;
+        if rows == 0 {
+            return Ok(vec![Tensor::zeros(&[0, width]); resized.len()]);
+        }
         let sample = |index| ops::narrow(&tokens, 0, index, 1)?.into_tensor().reshape(&[rows, width]);
         (0..resized.len()).map(sample).collect()
     }

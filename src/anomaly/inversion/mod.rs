@@ -77,7 +77,11 @@ impl<'a> Inversion<'a> {
 
         let context = self.context(examples)?;
         let prediction = self.base.unet.forward(&Var::constant(noisy), &timesteps, &context, None)?;
-        let masks: Vec<Mask> = examples.iter().map(|example| example.sample.mask.resized(width, height, preset.cells)).collect();
+        let mask = |example: &Example| match preset.training.masked_loss {
+            true => example.sample.mask.resized(width, height, preset.cells),
+            false => Mask::from_fn(width, height, |_, _| true),
+        };
+        let masks: Vec<Mask> = examples.iter().map(mask).collect();
         let masks = Mask::stack(&masks.iter().collect::<Vec<_>>())?.to_device(clean.device())?;
         let mean = match preset.training.loss_mean {
             LossMean::Elements => MaskedMean::Elements,

@@ -17,7 +17,7 @@ use crate::device::Device;
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
-use crate::models::spatial_encoder::SpatialEncoder;
+use crate::models::spatial_encoder::{SpatialEncoder, SpatialEncoderConfig};
 use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, Placement, RandomInit};
 use crate::tensor::Tensor;
 use crate::weights::{self, Archive};
@@ -43,6 +43,7 @@ impl Learned {
         let encoder = match preset.encoder {
             EncoderKind::ResnetFpn => sizes::resnet_fpn(width, resolution, preset.spatial_tokens, scale),
             EncoderKind::Psp => sizes::psp(width, preset.spatial_tokens),
+            EncoderKind::None => SpatialEncoderConfig::None,
         };
         let metadata = Metadata {
             format: FORMAT,

@@ -79,6 +79,8 @@ pub enum EncoderKind {
     ResnetFpn,
     /// pSp on IR-50.
     Psp,
+    /// None: the prompt holds e_a alone, and the mask acts through blending only. For the ablation.
+    None,
 }
 
 /// Which statistics E's batch norm uses.
@@ -153,6 +155,15 @@ pub struct Optimizer {
     pub absent_types_move: bool,
 }
 
+/// What a field that files of earlier versions lack stands for. It is not written either, so that files and recipes stay the same.
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 /// Settings of the training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPreset {
@@ -162,6 +173,9 @@ pub struct TrainingPreset {
     pub batch_size: usize,
     /// Optimiser of e_a and E.
     pub optimizer: Optimizer,
+    /// Whether the loss counts inside the mask only (Eq. 5); without, everywhere. For the ablation.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub masked_loss: bool,
     /// What the masked loss is divided by.
     pub loss_mean: LossMean,
     /// How training images become latents.
@@ -235,7 +249,7 @@ impl Preset {
         let training = &self.training;
         for (value, what) in [
             (self.anomaly_tokens, "anomaly tokens (k)"),
-            (self.spatial_tokens, "spatial tokens (n)"),
+            (self.spatial_tokens.max(usize::from(self.encoder == EncoderKind::None)), "spatial tokens (n)"),
             (training.steps, "--steps of training"),
             (training.batch_size, "--batch-size"),
             (self.generation.steps, "--steps of generation"),
@@ -243,6 +257,9 @@ impl Preset {
             if value == 0 {
                 invalid_input!("{what}: expected at least 1, found 0");
             }
+        }
+        if self.encoder == EncoderKind::None && self.spatial_tokens > 0 {
+            invalid_input!("spatial tokens (n): expected 0 without a spatial encoder, found {}", self.spatial_tokens);
         }
         let optimizer = &training.optimizer;
         for (rate, what) in [(optimizer.learning_rate, "--learning-rate"), (optimizer.encoder_factor, "the encoder's learning rate factor")] {

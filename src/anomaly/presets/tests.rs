@@ -33,6 +33,19 @@ fn numbers_that_cannot_work_are_refused() {
 }
 
 #[test]
+fn switches_of_the_ablation_are_written_only_when_they_are_off() {
+    let mut preset = Preset::new(PresetName::Default);
+    let text = serde_json::to_string(&preset).unwrap();
+    assert!(!text.contains("masked_loss"), "files and recipes stay those of earlier versions");
+    preset.training.masked_loss = false;
+    preset.encoder = EncoderKind::None;
+    assert!(preset.check().unwrap_err().to_string().contains("spatial tokens"));
+    preset.spatial_tokens = 0;
+    preset.check().unwrap();
+    assert_eq!(serde_json::from_str::<Preset>(&serde_json::to_string(&preset).unwrap()).unwrap(), preset);
+}
+
+#[test]
 fn a_types_name_becomes_words() {
     let text = |name| InitialWord::TypeName.text(name);
     assert_eq!([text("broken_large"), text("glue-strip"), text("007")], ["broken large", "glue strip", "anomaly"]);

@@ -1,12 +1,11 @@
 //! `report.html` and `contact-sheet.png`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Run, pictures};
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::files;
-use crate::report::{Chart, Page, Series, Table};
+use crate::report::{Page, Table, log_chart};
 
 /// Writes both files and gives their paths.
 pub(super) fn write(run: &Run) -> Result<(PathBuf, PathBuf)> {
@@ -31,7 +30,9 @@ pub(super) fn write(run: &Run) -> Result<(PathBuf, PathBuf)> {
          8 of 255 levels. Overlap: intersection over union of the changed pixels and the mask. Background: PSNR outside the mask, 99 when identical.",
     );
     page.heading("Training");
-    page.svg(&loss_chart(&run.folder.join("run"))?.svg());
+    if let Some(chart) = log_chart(&run.folder.join("run"), "loss", "Masked loss")? {
+        page.svg(&chart.title, &chart.svg());
+    }
     page.table(&settings_table(run));
     files::write_bytes_atomic(&report, page.html().as_bytes())?;
     Ok((report, contact_sheet))
@@ -69,39 +70,4 @@ fn settings_table(run: &Run) -> Table {
         row("seed", metadata.seed.to_string()),
     ];
     Table { caption: "Settings".into(), headings: vec!["setting".into(), "value".into()], rows }
-}
-
-/// The run's loss over its steps, with a running mean, from the log.
-fn loss_chart(run: &Path) -> Result<Chart> {
-    let path = run.join("log.jsonl");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let mut points = Vec::new();
-    for line in text.lines() {
-        let entry: serde_json::Value = serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))?;
-        if let (Some(step), Some(loss)) = (entry["step"].as_f64(), entry["loss"].as_f64()) {
-            points.push((step, loss));
-        }
-    }
-    let series = Series { name: "masked loss, running mean".into(), points: running_mean(&points) };
-    Ok(Chart { title: "Training loss".into(), x_label: "step".into(), y_label: "masked loss".into(), series: vec![series] })
-}
-
-/// The mean over a window of a twentieth of the run: single losses are noise, because every step draws its own time steps.
-fn running_mean(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let window = (points.len() / 20).max(1);
-    points.windows(window).map(|part| (part[window - 1].0, part.iter().map(|point| point.1).sum::<f64>() / window as f64)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::running_mean;
-
-    #[test]
-    fn the_running_mean_is_flat_on_a_constant_and_keeps_the_last_step() {
-        let points: Vec<(f64, f64)> = (0..100).map(|step| (f64::from(step), 2.0)).collect();
-        let mean = running_mean(&points);
-        assert_eq!(mean.len(), 96);
-        assert_eq!(mean.last(), Some(&(99.0, 2.0)));
-        assert!(running_mean(&[]).is_empty());
-    }
 }

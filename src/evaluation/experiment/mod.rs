@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! <out>/<source>/seed-<n>/<object>/result.json      when it is done; its checkpoint is gone then
+//! <out>/<source>/seed-<n>/<object>/evidence.json    curves, and the best and worst pictures, for the report
 //! <out>/<source>/seed-<n>/<object>/localizer/       log, and a checkpoint while it is trained
 //! ```
 
+pub mod evidence;
 pub mod table;
 #[cfg(test)]
 mod tests;

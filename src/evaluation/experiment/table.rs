@@ -1,10 +1,9 @@
 //! Outcomes as rows: per object, per type and averaged, mean and spread over seeds; as text, CSV and JSON.
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
+use crate::evaluation::grid;
 use crate::evaluation::scores::{METRICS, Scores};
 
 /// What stands for the object in rows of averages.
@@ -43,7 +42,8 @@ impl Row {
         Some(Summary { mean, spread: (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt()) })
     }
 
-    fn json(&self) -> Value {
+    /// Names, and every metric that has a value: mean, spread and the seeds' values.
+    pub fn json(&self) -> Value {
         let metrics: Map<String, Value> = METRICS
             .iter()
             .enumerate()
@@ -106,8 +106,13 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The table for people, in per cent; without `types` only objects and means. Columns without any number are left out.
+/// The table for people.
 pub fn text(rows: &[Row], types: bool) -> String {
+    grid::aligned(&lines(rows, types), if types { 3 } else { 2 })
+}
+
+/// Headings and cells for people, in per cent; without `types` only objects and means. Columns without any number are left out.
+pub fn lines(rows: &[Row], types: bool) -> Vec<Vec<String>> {
     let rows: Vec<&Row> = rows.iter().filter(|row| types || row.defect.is_none()).collect();
     let metrics: Vec<usize> = (0..METRICS.len()).filter(|&metric| rows.iter().any(|row| row.summary(metric).is_some())).collect();
     let group = |metric: usize| GROUPS.iter().position(|(_, end)| metric < *end).unwrap_or_default();
@@ -122,16 +127,7 @@ pub fn text(rows: &[Row], types: bool) -> String {
     if !types {
         lines.iter_mut().for_each(|line| drop(line.remove(2)));
     }
-    let names = if types { 3 } else { 2 };
-    let widths: Vec<usize> = (0..lines[0].len()).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
-    let line = |cells: &Vec<String>| {
-        let mut text = String::new();
-        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-            let _ = if column < names { write!(text, "{cell:<width$}  ") } else { write!(text, "{cell:>width$}  ") };
-        }
-        text.trim_end().to_owned()
-    };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    lines
 }
 
 /// "97.3", or "97.3±0.4" over several seeds.
@@ -143,28 +139,35 @@ fn cell(summary: Option<Summary>) -> String {
 
 /// All rows: names, number of seeds, and mean and spread of every metric, 0 to 1; empty where there is no value.
 pub fn csv(rows: &[Row]) -> String {
-    let mut text = "source,object,type,seeds".to_owned();
-    METRICS.iter().for_each(|metric| text.push_str(&format!(",{0},{0}_spread", metric.name)));
-    for row in rows {
-        let names = [Some(&row.source), row.object.as_ref(), row.defect.as_ref()].map(|name| quoted(name.map_or("", String::as_str)));
-        let _ = write!(text, "\n{},{}", names.join(","), row.seeds.len());
-        for metric in 0..METRICS.len() {
-            let summary = row.summary(metric);
-            let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-            let _ = write!(text, ",{},{}", number(summary.map(|summary| summary.mean)), number(summary.and_then(|summary| summary.spread)));
+    let mut headings = ["source", "object", "type", "seeds"].map(str::to_owned).to_vec();
+    headings.extend(METRICS.iter().flat_map(|metric| [metric.name.to_owned(), format!("{}_spread", metric.name)]));
+    let line = |row: &Row| {
+        let names = [Some(&row.source), row.object.as_ref(), row.defect.as_ref()].map(|name| name.cloned().unwrap_or_default());
+        let mut fields = [&names[..], &[row.seeds.len().to_string()]].concat();
+        for summary in (0..METRICS.len()).map(|metric| row.summary(metric)) {
+            fields.push(grid::number(summary.map(|summary| summary.mean)));
+            fields.push(grid::number(summary.and_then(|summary| summary.spread)));
         }
-    }
-    text.push('\n');
-    text
-}
-
-/// A CSV field (RFC 4180).
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+        fields
+    };
+    grid::csv(&std::iter::once(headings).chain(rows.iter().map(line)).collect::<Vec<_>>())
 }
 
 /// All rows and the id of each metric's definition.
 pub fn json(rows: &[Row]) -> Value {
     let protocols: Map<String, Value> = METRICS.iter().map(|metric| (metric.name.to_owned(), metric.protocol.into())).collect();
     json!({"protocols": protocols, "rows": rows.iter().map(Row::json).collect::<Vec<_>>()})
+}
+
+/// The rows of what [`json`] made; `None` of anything else.
+pub fn parse(json: &Value) -> Option<Vec<Row>> {
+    let name = |value: &Value| value.as_str().map(str::to_owned);
+    let row = |row: &Value| {
+        let metrics = row["metrics"].as_object()?;
+        let seeds = metrics.values().filter_map(|metric| Some(metric["values"].as_array()?.len())).max().unwrap_or(0);
+        let value = |metric: usize, seed: usize| metrics.get(METRICS[metric].name)?["values"][seed].as_f64();
+        let seeds = (0..seeds).map(|seed| Scores(std::array::from_fn(|metric| value(metric, seed)))).collect();
+        Some(Row { source: name(&row["source"])?, object: name(&row["object"]), defect: name(&row["type"]), seeds })
+    };
+    json["rows"].as_array()?.iter().map(row).collect()
 }

@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::table::{csv, json, rows, text};
+use super::table::{csv, json, parse, rows, text};
 use super::*;
 use crate::error::exit_code;
 use crate::evaluation::scores::{METRICS, Scores};
@@ -37,6 +37,16 @@ fn networks_learn_to_find_and_a_finished_training_is_not_done_again() {
     assert!(outcomes[0].scores.all.0[8].is_some() && outcomes[1].scores.all.0[8].is_none(), "only real pairs have types");
     let unit = out.join("real/seed-3/plate");
     assert!(unit.join("localizer.safetensors").is_file() && !unit.join("localizer/checkpoint.safetensors").exists());
+
+    let evidence = evidence::Evidence::read(&unit).unwrap().unwrap();
+    assert_eq!(evidence.pixel.roc.last(), Some(&[1.0, 1.0]));
+    assert_eq!(
+        evidence.samples.iter().map(|one| one.stem.as_str()).collect::<Vec<_>>(),
+        ["best-0", "best-1", "best-2", "worst-0", "worst-1", "worst-2"]
+    );
+    assert!(evidence.samples.windows(2).all(|pair| pair[0].average_precision >= pair[1].average_precision));
+    let [picture, mask, scores] = evidence::Evidence::pictures(&unit, &evidence.samples[0]).unwrap();
+    assert_eq!([picture.width(), mask.width(), scores.width()], [32; 3]);
 
     let before = fs::metadata(unit.join("localizer/log.jsonl")).unwrap().modified().unwrap();
     let again = run(&dataset, None, &plan, &out).unwrap();
@@ -96,6 +106,8 @@ fn rows_average_over_objects_then_over_seeds() {
     assert_eq!(csv.lines().next().unwrap().split(',').count(), 4 + 2 * METRICS.len());
     assert!(csv.lines().nth(2).unwrap().starts_with("real,x,\"a,b\",2,,,"), "{csv}");
     let json = json(&rows);
+    assert_eq!(text(&parse(&json).unwrap(), true), text(&rows, true));
+    assert!(parse(&serde_json::json!({"rows": [{"source": "real"}]})).is_none());
     assert_eq!(json["rows"][4]["object"], serde_json::Value::Null);
     assert_eq!(json["rows"][0]["metrics"]["pixel_auroc"]["values"][1], 0.7);
     assert_eq!(json["protocols"]["pixel_region_overlap"], "pro/8-connected/fpr-0.3/v1");

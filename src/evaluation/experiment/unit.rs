@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Bench, Outcome};
+use super::{Bench, Outcome, evidence};
 use crate::data::dataset::check_name;
 use crate::error::{Context, Result};
 use crate::evaluation::localization::{self, Job, Trained};
@@ -82,6 +82,7 @@ impl<'a> Unit<'a> {
             None => None,
         };
         let scores = ObjectScores::measure(test, &predictions, classes.as_deref())?;
+        evidence::write(&self.folder, test, &predictions)?;
         if plan.keep_models {
             self.save(&trained)?;
         }

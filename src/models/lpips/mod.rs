@@ -93,7 +93,9 @@ impl Lpips {
         let layers = activations.iter().map(|layer| {
             let channels = layer.dim(3);
             let mut values = layer.to_f32_vec()?;
-            parallel::chunks(&mut values, parallel::rows_per_task(channels) * channels, |_, part| part.chunks_exact_mut(channels).for_each(normalize));
+            parallel::chunks(&mut values, parallel::rows_per_task(channels) * channels, |_, part| {
+                part.chunks_exact_mut(channels).for_each(normalize)
+            });
             Ok(values)
         });
         Ok(Appearance { layers: layers.collect::<Result<_>>()? })

@@ -27,7 +27,12 @@ pub enum SpatialEncoderConfig {
     ResnetFpn(ResNetFpnConfig),
     /// The released program's pSp encoder on IR-50.
     Psp(PspConfig),
+    /// No encoder and no tokens: the ablation without the spatial embedding.
+    None,
 }
+
+/// Side of the masks where no encoder looks at them.
+const UNSEEN_MASK: usize = 1;
 
 impl SpatialEncoderConfig {
     /// Height and width that masks are brought to before they enter.
@@ -35,6 +40,7 @@ impl SpatialEncoderConfig {
         match self {
             Self::ResnetFpn(config) => config.mask_size,
             Self::Psp(config) => config.mask_size,
+            Self::None => UNSEEN_MASK,
         }
     }
 
@@ -43,6 +49,7 @@ impl SpatialEncoderConfig {
         match self {
             Self::ResnetFpn(config) => config.tokens,
             Self::Psp(config) => config.tokens,
+            Self::None => 0,
         }
     }
 }
@@ -57,6 +64,8 @@ pub enum SpatialEncoder {
     ResnetFpn(ResNetFpnEncoder),
     /// pSp on IR-50.
     Psp(PspEncoder),
+    /// Nothing; `[batch, 0, width]` of this width comes out.
+    None(usize),
 }
 
 impl SpatialEncoder {
@@ -65,6 +74,7 @@ impl SpatialEncoder {
         Ok(match config {
             SpatialEncoderConfig::ResnetFpn(config) => Self::ResnetFpn(ResNetFpnEncoder::new(path, config, width)?),
             SpatialEncoderConfig::Psp(config) => Self::Psp(PspEncoder::new(path, config, width)?),
+            SpatialEncoderConfig::None => Self::None(width),
         })
     }
 
@@ -74,6 +84,7 @@ impl SpatialEncoder {
         match self {
             Self::ResnetFpn(encoder) => encoder.forward(&image, training),
             Self::Psp(encoder) => encoder.forward(&image, training),
+            Self::None(width) => Ok(Var::constant(Tensor::zeros(&[masks.dim(0), 0, *width]))),
         }
     }
 }

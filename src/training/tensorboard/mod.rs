@@ -135,6 +135,19 @@ fn length_up_to(path: &Path, step: u64) -> io::Result<u64> {
     Ok(kept)
 }
 
+/// When the first and the last event of a run folder were written (Unix time in seconds), and the last one's step; `None` where there is none.
+pub fn span(folder: &Path) -> Option<(f64, f64, u64)> {
+    let mut reader = BufReader::new(fs::File::open(folder.join(FOLDER).join(FILE)).ok()?);
+    let mut span: Option<(f64, f64, u64)> = None;
+    while let Ok(Some(event)) = record::next(&mut reader) {
+        let (Some(time), Some(step)) = (event.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(f64::from_le_bytes), step_of(&event)) else {
+            break;
+        };
+        span = Some((span.map_or(time, |(first, ..)| first), time, step));
+    }
+    span
+}
+
 /// The step of an event written here: the wall time's nine bytes, then field 2.
 fn step_of(event: &[u8]) -> Option<u64> {
     const STEP_KEY: u8 = 2 << 3;

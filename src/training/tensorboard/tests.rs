@@ -33,6 +33,8 @@ fn events_are_cut_back_to_the_step_gone_on_from() {
         lengths.push(fs::metadata(&path).unwrap().len());
     }
     drop(events);
+    let (first, last, step) = span(folder.path()).unwrap();
+    assert!(first > 1e9 && last >= first && step == 1_000_000);
     let whole = fs::read(&path).unwrap();
     for (step, kept) in [(2_000_000, 4), (999_999, 3), (128, 3), (127, 2), (1, 1)] {
         fs::write(&path, &whole).unwrap();

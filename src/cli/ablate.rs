@@ -1,0 +1,159 @@
+//! `anodiff ablate`: what each part of the method contributes.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::folders::outside_of_data;
+use super::generate::Watch;
+use super::{Globals, output};
+use crate::anomaly::inversion::split_rule;
+use crate::anomaly::learned::Kind;
+use crate::anomaly::mask_source::MaskSource;
+use crate::anomaly::presets::{Preset, PresetName};
+use crate::anomaly::production::Observer;
+use crate::data::dataset::Dataset;
+use crate::error::Result;
+use crate::evaluation::ablation::{self, Plan, VARIANTS, table};
+use crate::evaluation::experiment;
+use crate::evaluation::localization::Settings;
+use crate::models::base::BaseModel;
+use crate::training::progress::note;
+use crate::training::run_folder::RunFolder;
+use crate::{files, invalid_input};
+
+/// `anodiff ablate`: on what, and how long.
+#[derive(Clone, Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(
+    after_help = "The rows of the paper's table 4: none of the three parts; the spatial embedding (SAE); SAE and masked loss (ML); ML and attention\n\
+    re-weighting (AAR); all. On the demo's data and a CPU, about an hour on two cores:\n\
+    anodiff ablate --data anodiff-demo/data --out ablation --train-steps 600 --count 16 --resolution 128 --width 8 --steps 300 --learning-rate 0.001"
+)]
+pub struct Arguments {
+    /// Data set in MVTec AD layout
+    #[arg(long, value_name = "ROOT")]
+    data: PathBuf,
+    /// Folder for ablation.csv, ablation.json and everything on the way; the same command again goes on
+    #[arg(long, value_name = "OUT")]
+    #[serde(skip)]
+    out: PathBuf,
+    /// Objects, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects: Option<Vec<String>>,
+    /// Base model: a folder in the diffusers layout [default: the embedded one]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<PathBuf>,
+    /// The whole method's settings: default, paper or official
+    #[arg(long, default_value = "default", value_name = "PRESET")]
+    preset: String,
+    /// All eight combinations instead of the paper's five
+    #[arg(long)]
+    all: bool,
+    /// Training steps of each run [default: the preset's]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train_steps: Option<usize>,
+    /// Denoising steps of an image [default: the preset's]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denoising_steps: Option<usize>,
+    /// Pairs of each type and variant
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    count: u64,
+    /// Where masks come from: real (augmented training masks), procedural, or a folder of mask files
+    #[arg(long, default_value = "real", value_name = "SOURCE")]
+    masks: String,
+    /// Images generated together; no image depends on it
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    images_together: usize,
+    /// Trainings of the localisation network for each variant, with seeds --seed, --seed + 1, …
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+    /// Side of the localisation network's pictures in pixels, a multiple of 32
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    resolution: usize,
+    /// Channels of its first stage
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    width: usize,
+    /// Its optimisation steps [default: 200 epochs of 500 pictures]
+    #[arg(long, default_value_t = 12_500, value_name = "N")]
+    steps: u64,
+    /// Pictures of a step
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    batch_size: usize,
+    /// Its learning rate
+    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true)]
+    learning_rate: f64,
+}
+
+/// What config.toml holds.
+#[derive(Serialize)]
+struct Resolved<'a> {
+    seed: u64,
+    ablate: &'a Arguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    let base = BaseModel::load(arguments.model.as_deref())?;
+    let plan = arguments.plan(globals.seed, base.resolution())?;
+    outside_of_data(&arguments.out, &arguments.data)?;
+    let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;
+    dataset.objects.retain(|object| !object.types.is_empty());
+    let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &Resolved { seed: globals.seed, ablate: arguments })?;
+    let out = folder.path().to_owned();
+    let mut watch = |kind: &Kind| -> Box<dyn Observer + '_> { Box::new(Watch::new(&out, kind.clone(), 0)) };
+    let measured = ablation::run(&base, &dataset, &plan, folder.path(), &mut watch)?;
+    let (rows, result) = (table::rows(&measured), table::json(&measured));
+    files::write_bytes_atomic(&folder.path().join("ablation.csv"), table::csv(&rows).as_bytes())?;
+    files::write_bytes_atomic(&folder.path().join("ablation.json"), &serde_json::to_vec_pretty(&result)?)?;
+    note(&format!("ablation.csv and ablation.json are in {}", arguments.out.display()));
+    if globals.json {
+        return output::json(&result);
+    }
+    output::line(table::text(&rows))?;
+    output::line("\nSAE spatial embedding, ML masked loss, AAR attention re-weighting; per cent, mean over objects; definitions are in ablation.json")
+}
+
+impl Arguments {
+    fn plan(&self, seed: u64, resolution: usize) -> Result<Plan> {
+        if self.seeds == 0 || self.seeds > 1000 {
+            invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
+        }
+        let Some(last) = seed.checked_add(self.seeds) else { invalid_input!("--seed {seed} with --seeds {}: expected seeds below 2^64", self.seeds) };
+        let name = PresetName::parse(&self.preset)?;
+        let mut preset = Preset::new(name);
+        preset.training.steps = self.train_steps.unwrap_or(preset.training.steps);
+        preset.generation.steps = self.denoising_steps.unwrap_or(preset.generation.steps);
+        preset.check()?;
+        if self.count == 0 || self.images_together == 0 {
+            invalid_input!("--count {} --images-together {}: expected at least 1 of each", self.count, self.images_together);
+        }
+        let experiment = experiment::Plan {
+            sources: ablation::sources(),
+            seeds: (seed..last).collect(),
+            localizer: Settings {
+                width: self.width,
+                resolution: self.resolution,
+                steps: self.steps,
+                batch: self.batch_size,
+                learning_rate: self.learning_rate,
+            },
+            classifier: None,
+            split: split_rule(name),
+            pairs_per_type: usize::try_from(self.count).unwrap_or(usize::MAX),
+            keep_models: false,
+        };
+        experiment.localizer.check()?;
+        let variants = VARIANTS.into_iter().filter(|variant| self.all || variant.in_paper).collect();
+        let masks = match MaskSource::parse(&self.masks, Path::new("")) {
+            MaskSource::Learned(..) => invalid_input!("--masks learned: make them ahead with `anodiff masks` and give that folder here"),
+            other => other,
+        };
+        Ok(Plan { variants, preset, resolution, count: self.count, masks, batch_size: self.images_together, seed, experiment })
+    }
+}
