@@ -60,7 +60,7 @@ fn variants_are_trained_generated_and_measured_once() {
     let (base, dataset) = (BaseModel::load(Some(&model)).unwrap(), Dataset::scan(&data).unwrap());
     let plan = plan(&[VARIANTS[0], VARIANTS[6], VARIANTS[4]]);
     let mut started = 0;
-    let mut run = |started: &mut usize| {
+    let run = |started: &mut usize| {
         let mut watch = |_: &Kind| -> Box<dyn Observer> {
             *started += 1;
             Box::new(Silent)

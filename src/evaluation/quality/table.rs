@@ -35,11 +35,10 @@ pub fn rows(outcomes: &[Outcome]) -> Vec<Row> {
         });
         let types: Vec<Row> = types.collect();
         let mean = mean(&types, Some((*object).to_owned()));
-        if types.len() > 1 {
-            rows.extend(types);
+        let several = types.len() > 1;
+        rows.extend(types);
+        if several {
             rows.push(mean.clone());
-        } else {
-            rows.extend(types);
         }
         means.push(mean);
     }

@@ -71,6 +71,9 @@ fn units(place: &Place, json: &Value, rows: &[Row], object: &str) -> Vec<(String
     sources.map(unit).filter(|(_, path)| path.is_dir()).collect()
 }
 
+/// One curve of the evidence.
+type Pick = fn(&Evidence) -> &Vec<[f64; 2]>;
+
 /// Curves, samples and losses of one object.
 fn object_blocks(place: &Place, json: &Value, rows: &[Row], object: &str) -> Result<Vec<Block>> {
     let mut found = Vec::new();
@@ -89,7 +92,7 @@ fn object_blocks(place: &Place, json: &Value, rows: &[Row], object: &str) -> Res
     let mut blocks = Vec::new();
     let roc = ["false-positive rate", "true-positive rate"];
     let precision = ["recall", "precision"];
-    let curves: [(&str, [&str; 2], fn(&Evidence) -> &Vec<[f64; 2]>); 4] = [
+    let curves: [(&str, [&str; 2], Pick); 4] = [
         ("pixel ROC", roc, |one| &one.pixel.roc),
         ("pixel precision and recall", precision, |one| &one.pixel.precision_recall),
         ("image ROC", roc, |one| &one.image.roc),

@@ -1,0 +1,81 @@
+//! `anodiff ablate` as a user runs it: one table, killed and gone on with, and what is refused.
+
+mod program;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anodiff::testing::miniature;
+use program::{interrupt, refused, succeed};
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 6);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn ablate(&self, out: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        let fixed = ["--data", "data", "--model", "model", "--out", out, "--denoising-steps", "4", "--count", "2", "--resolution", "32"];
+        let network = ["--width", "2", "--steps", "8", "--batch-size", "2", "--learning-rate", "0.001", "--threads", "2"];
+        command.current_dir(self.folder.path()).arg("ablate").args(fixed).args(network).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn result(&self, out: &str) -> (String, Vec<u8>) {
+        let read = |name: &str| fs::read(self.path(out).join(name)).unwrap();
+        (String::from_utf8(read("ablation.csv")).unwrap(), read("ablation.json"))
+    }
+}
+
+#[test]
+fn the_papers_five_rows_whatever_happens_on_the_way() {
+    let world = World::new();
+    let steps = ["--train-steps", "12"];
+    let output = succeed(world.ablate("whole", &steps));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let switches: Vec<&[&str]> = rows[1..6].iter().map(|row| &row[..4]).collect();
+    #[rustfmt::skip]
+    assert_eq!(switches, [
+        ["none", "-", "-", "-"], ["sae", "yes", "-", "-"], ["sae+ml", "yes", "yes", "-"], ["ml+aar", "-", "yes", "yes"], ["all", "yes", "yes", "yes"],
+    ], "{table}");
+    let whole = world.result("whole");
+    assert_eq!(whole.0.lines().count(), 6, "{}", whole.0);
+    for (number, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {
+        interrupt(world.ablate("parts", &steps), Duration::from_millis(200 + 300 * number as u64), signal);
+    }
+    succeed(world.ablate("parts", &steps));
+    assert_eq!(world.result("parts"), whole);
+    // The report takes it.
+    let mut report = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+    report.current_dir(world.folder.path()).args(["report", "whole"]);
+    succeed(report);
+    let html = fs::read_to_string(world.path("whole/report.html")).unwrap();
+    assert!(html.contains("<h2>Ablation</h2>") && html.contains("<td>sae+ml</td>"), "the table is on the page");
+}
+
+#[test]
+fn wrong_input_is_refused() {
+    let world = World::new();
+    refused(world.ablate("out", &["--train-steps", "0"]), &["--steps of training"]);
+    refused(world.ablate("out", &["--count", "0"]), &["--count 0"]);
+    refused(world.ablate("out", &["--preset", "papr"]), &["--preset papr"]);
+    refused(world.ablate("out", &["--objects", "plait"]), &["plate"]);
+    refused(world.ablate("out", &["--resolution", "40"]), &["multiple of 32"]);
+    refused(world.ablate("out", &["--seeds", "0"]), &["--seeds 0"]);
+    refused(world.ablate("data/out", &[]), &["inside"]);
+}
