@@ -19,7 +19,7 @@ use crate::data::dataset::{Dataset, Pair, SplitRule};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::error::Result;
-use crate::evaluation::Alignment;
+use crate::evaluation::alignment::Alignment;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 
@@ -29,7 +29,7 @@ pub use lists::{DROP, KEEP, SCORES, write};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Limits {
-    /// Least share of the mask that changed by more than [`crate::evaluation::CHANGE_THRESHOLD`], 0 to 1.
+    /// Least share of the mask that changed by more than [`crate::evaluation::alignment::CHANGE_THRESHOLD`], 0 to 1.
     pub least_change: f64,
     /// Least PSNR outside the mask, in dB.
     pub least_psnr: f64,
