@@ -103,10 +103,12 @@ fn killed_at_random_points_it_ends_with_the_same_bytes() {
     let output = succeed(world.pipeline("whole", &["--json"]));
     let text = String::from_utf8(output.stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!((last["complete"].as_bool(), last["stages"].as_array().unwrap().len()), (Some(true), 7));
+    assert_eq!((last["complete"].as_bool(), last["stages"].as_array().unwrap().len()), (Some(true), 8));
     let whole = world.path("whole");
     assert_eq!(fs::read_to_string(whole.join("generated/manifest.jsonl")).unwrap().lines().count(), 20);
     assert!(whole.join("evaluation/results.csv").is_file());
+    let report = fs::read_to_string(whole.join("report.html")).unwrap();
+    assert!(report.contains("<h2>Generated pairs: generated</h2>") && report.contains("<h2>Inspection networks: evaluation</h2>"));
 
     let mut sampler = Sampler::new(1, "moments", &[]);
     for _ in 0..14 {

@@ -28,6 +28,8 @@ const GENERATE: [&str; 13] =
 const TRAIN_MASKS: [&str; 5] = ["train-masks", "--data", "missing", "--out", "run"];
 const MASKS: [&str; 7] = ["masks", "--data", "missing", "--count", "1", "--out", "masks"];
 const PIPELINE: [&str; 5] = ["pipeline", "--data", "missing", "--out", "experiment"];
+const QUALITY: [&str; 7] = ["quality", "--generated", "missing", "--data", "missing", "--out", "quality"];
+const ABLATE: [&str; 5] = ["ablate", "--data", "missing", "--out", "ablation"];
 const FILTER: [&str; 5] = ["filter", "--generated", "missing", "--data", "missing"];
 
 fn with<'a>(base: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
@@ -59,6 +61,11 @@ fn every_number_on_the_command_line_is_checked() {
         (&MASKS, "--steps"),
         (&MASKS, "--batch-size"),
         (&PIPELINE, "--count"),
+        (&QUALITY, "--resolution"),
+        (&ABLATE, "--count"),
+        (&ABLATE, "--train-steps"),
+        (&ABLATE, "--denoising-steps"),
+        (&ABLATE, "--seeds"),
     ] {
         for value in WHOLE {
             refused(&with(base, &[&format!("{flag}={value}")]), &[flag]);
@@ -79,6 +86,7 @@ fn every_number_on_the_command_line_is_checked() {
         (&TRAIN_MASKS, "--learning-rate"),
         (&MASKS, "--threshold"),
         (&MASKS, "--guidance"),
+        (&ABLATE, "--learning-rate"),
     ] {
         for value in REAL {
             refused(&with(base, &[&format!("{flag}={value}")]), &[]);
@@ -102,7 +110,7 @@ fn missing_files_are_named() {
     refused(&TRAIN, &["missing"]);
     refused(&GENERATE, &["missing"]);
     refused(&["check", "--data", "missing"], &["missing"]);
-    for base in [&TRAIN_MASKS[..], &MASKS, &PIPELINE, &FILTER] {
+    for base in [&TRAIN_MASKS[..], &MASKS, &PIPELINE, &FILTER, &QUALITY, &ABLATE, &["report", "missing"]] {
         refused(base, &["missing"]);
     }
     refused(&["forward", "unet", "--model", "missing", "--in", "a.safetensors", "--out", "b.safetensors"], &["a.safetensors"]);

@@ -184,7 +184,7 @@ pub enum Command {
     /// image and pixel AUROC, AP, F1-max and PRO, per object, per type and averaged. A finished training is not done again, an interrupted one goes on
     /// when the command is given again.
     Evaluate(evaluate::Arguments),
-    /// The whole experiment on a data set: check, train, train-masks, masks, generate for every type, filter, evaluate
+    /// The whole experiment on a data set: check, train, train-masks, masks, generate for every type, filter, evaluate, report
     ///
     /// A stage that is done is not done again, and after an interruption the same command goes on where it was.
     Pipeline(pipeline::Arguments),

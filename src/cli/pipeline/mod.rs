@@ -26,9 +26,10 @@ use stages::{Folder, Stage};
 /// The command's flags.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Stages: check, train, train-masks, masks, generate (every type), filter, evaluate. Each is the command of its name; --config FILE gives\n\
+    after_help = "Stages: check, train, train-masks, masks, generate (every type), filter, evaluate, report. Each is the command of its name; --config FILE gives\n\
     it the values of its own table, as in [train] steps = 1000. A stage that is done is not done again; an interrupted one goes on where it was.\n\n\
-    OUT gets run/ (what was learned), masks/, generated/ (the pairs), filter/ (keep.txt), evaluation/ (results.csv) and pipeline.toml.\n\n\
+    OUT gets run/ (what was learned), masks/, generated/ (the pairs), filter/ (keep.txt), evaluation/ (results.csv), report.html\n\
+    and pipeline.toml.\n\n\
     With --shard the stages masks and generate are divided over processes on one folder, started at any time and in any order: the first one does\n\
     the stages before, and the last one to finish does those behind. With Slurm:  srun anodiff pipeline ... --shard auto  in an array job."
 )]
@@ -141,7 +142,7 @@ impl Pipeline<'_> {
     fn alone(&mut self, stage: Stage) -> Result<bool> {
         let behind = stage > Stage::Generate;
         if behind && !self.folder.is_complete(Stage::Generate, self.shard) {
-            note("this share is done; the process that finishes the last one goes on with filter and evaluate");
+            note("this share is done; the process that finishes the last one goes on with filter, evaluate and report");
             return Ok(false);
         }
         let mut waiting = false;
@@ -211,6 +212,7 @@ impl Pipeline<'_> {
                 }
                 self.command("evaluate", &flags.iter().map(|(flag, value)| (*flag, value.as_path())).collect::<Vec<_>>())?;
             }
+            Stage::Report => self.command("report", &[("--", self.folder.path())])?,
         }
         self.times.push((stage.name(), start.elapsed().as_secs_f64()));
         Ok(())
@@ -252,7 +254,7 @@ impl Pipeline<'_> {
             words.extend([flag.into(), value.into()]);
         }
         words.extend(["--data".into(), (&self.arguments.data).into()]);
-        if let (Some(model), true) = (&self.arguments.model, !["check", "evaluate"].contains(&name)) {
+        if let (Some(model), true) = (&self.arguments.model, !["check", "evaluate", "report"].contains(&name)) {
             words.extend(["--model".into(), model.into()]);
         }
         for (flag, value) in flags {
@@ -269,7 +271,8 @@ impl Pipeline<'_> {
         for (stage, seconds) in &self.times {
             output::line(format!("{stage:<12} {}", duration(*seconds)))?;
         }
-        for (what, name) in [("pairs", "generated"), ("to keep", "filter/keep.txt"), ("results", "evaluation/results.csv")] {
+        for (what, name) in [("pairs", "generated"), ("to keep", "filter/keep.txt"), ("results", "evaluation/results.csv"), ("report", "report.html")]
+        {
             let path = root.join(name);
             if path.exists() {
                 output::line(format!("{what:<12} {}", path.display()))?;

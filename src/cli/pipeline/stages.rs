@@ -27,10 +27,12 @@ pub(super) enum Stage {
     Generate,
     Filter,
     Evaluate,
+    Report,
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 7] = [Self::Check, Self::Train, Self::TrainMasks, Self::Masks, Self::Generate, Self::Filter, Self::Evaluate];
+    pub(super) const ALL: [Self; 8] =
+        [Self::Check, Self::Train, Self::TrainMasks, Self::Masks, Self::Generate, Self::Filter, Self::Evaluate, Self::Report];
 
     /// The name of its command.
     pub(super) fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Stage {
             Self::Generate => "generate",
             Self::Filter => "filter",
             Self::Evaluate => "evaluate",
+            Self::Report => "report",
         }
     }
 
