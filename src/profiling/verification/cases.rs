@@ -148,6 +148,7 @@ fn images() -> Vec<Case> {
         Case::new("upsample_nearest", image, |x, _| ops::upsample_nearest(&x[0], 2)),
         Case::new("resize_bilinear", image, |x, _| ops::resize_bilinear(&x[0], 13, 7, false)),
         Case::new("area_pool", image, |x, _| ops::area_pool(&x[0], 4, 4)),
+        Case::new("average_pool", image, |x, _| ops::average_pool(&x[0], 3)),
         Case::new("max_pool", image, |x, _| ops::max_pool(&x[0], 3, 2, 1)),
     ]
 }
