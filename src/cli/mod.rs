@@ -227,6 +227,7 @@ impl Command {
                 | Self::Bench(_)
                 | Self::TrainMasks(_)
                 | Self::Masks(_)
+                | Self::Pipeline(_)
         );
         computes || matches!(self, Self::Check(_) | Self::Info(_) | Self::Kernels(_))
     }
