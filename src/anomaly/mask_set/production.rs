@@ -84,7 +84,7 @@ impl Acceptance {
 /// `progress` is told how many masks of the share there are, at the beginning and after each batch, and how many there shall be.
 ///
 /// # Errors
-/// Wrong input, or masks made with other settings in the folder (exit code 2); [`Interrupted`](crate::error::Interrupted) after a signal.
+/// Wrong input, or masks made with other settings in the folder (exit code 2); [`Interrupted`] after a signal.
 pub fn produce_masks(order: &MaskOrder, progress: &mut dyn FnMut(u64, u64), stop: &dyn Fn() -> Option<i32>) -> Result<Acceptance> {
     order.check()?;
     let Kind { object, defect } = &order.kind;

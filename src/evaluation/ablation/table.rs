@@ -93,7 +93,7 @@ pub fn json(measured: &[Measured]) -> Value {
     })
 }
 
-/// The rows of what [`json`] made; `None` of anything else.
+/// The rows of what [`json()`] made; `None` of anything else.
 pub fn parse(json: &Value) -> Option<Vec<Row>> {
     let row = |row: &Value| {
         let name = row["variant"]["name"].as_str()?;

@@ -159,7 +159,7 @@ pub fn json(rows: &[Row]) -> Value {
     json!({"protocols": protocols, "rows": rows.iter().map(Row::json).collect::<Vec<_>>()})
 }
 
-/// The rows of what [`json`] made; `None` of anything else.
+/// The rows of what [`json()`] made; `None` of anything else.
 pub fn parse(json: &Value) -> Option<Vec<Row>> {
     let name = |value: &Value| value.as_str().map(str::to_owned);
     let row = |row: &Value| {

@@ -110,7 +110,7 @@ pub fn json(rows: &[Row], plan: &Plan) -> Value {
     json!({"protocols": protocols, "judges": plan.judges.json(), "rows": rows.iter().map(row).collect::<Vec<_>>()})
 }
 
-/// The rows of what [`json`] made; `None` of anything else.
+/// The rows of what [`json()`] made; `None` of anything else.
 pub fn parse(json: &Value) -> Option<Vec<Row>> {
     let name = |value: &Value| value.as_str().map(str::to_owned);
     let row = |row: &Value| {
