@@ -134,8 +134,8 @@ impl Damage {
         let angle = sampler.range(0.0, 2.0 * PI);
         let length = sampler.range(0.16, 0.26);
         let start = spot(sampler, 0.07) - Point::at_angle(angle) * (0.5 * length);
-        let half_width = sampler.range(0.011, 0.016);
-        let branches = 1 + sampler.below(3);
+        let half_width = sampler.range(0.019, 0.026);
+        let branches = 1 + sampler.below(2);
         Self::Crack { fracture: Fracture::new(sampler, start, angle, length, half_width, branches) }
     }
 

@@ -130,13 +130,13 @@ impl Damage {
         let middle = Point::at_angle(sampler.range(0.0, TAU)) * (MIDDLE + sampler.range(-0.03, 0.03));
         // Mostly across the grooves, where scratches show.
         let angle = middle.angle() + sampler.range(-0.9, 0.9);
-        let count = 1 + sampler.below(3);
+        let count = 1 + sampler.below(2);
         let length = sampler.range(0.18, 0.28);
         let line = |index: usize| {
-            let aside = Point::at_angle(angle + 0.25 * TAU) * (0.042 * (index as f32 - 0.5 * (count - 1) as f32));
+            let aside = Point::at_angle(angle + 0.25 * TAU) * (0.062 * (index as f32 - 0.5 * (count - 1) as f32));
             let length = length * sampler.range(0.75, 1.0);
             let start = middle + aside - Point::at_angle(angle) * (0.5 * length);
-            let half_width = sampler.range(0.009, 0.013);
+            let half_width = sampler.range(0.017, 0.023);
             let heading = angle + sampler.range(-0.06, 0.06);
             Stroke::wandering(sampler, start, heading, length, half_width, 0.35)
         };
