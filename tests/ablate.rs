@@ -3,36 +3,16 @@
 mod program;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anodiff::testing::miniature;
-use program::{interrupt, refused, succeed};
-
-struct World {
-    folder: tempfile::TempDir,
-}
+use program::{World, interrupt, refused, succeed};
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn ablate(&self, out: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        let fixed = ["--data", "data", "--model", "model", "--out", out, "--denoising-steps", "4", "--count", "2", "--resolution", "32"];
-        let network = ["--width", "2", "--steps", "8", "--batch-size", "2", "--learning-rate", "0.001", "--threads", "2"];
-        command.current_dir(self.folder.path()).arg("ablate").args(fixed).args(network).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        let fixed = ["--out", out, "--denoising-steps", "4", "--count", "2", "--resolution", "32"];
+        let network = ["--width", "2", "--steps", "8", "--batch-size", "2", "--learning-rate", "0.001"];
+        self.command_on_data("ablate", &[&fixed[..], &network, arguments].concat())
     }
 
     fn result(&self, out: &str) -> (String, Vec<u8>) {

@@ -3,40 +3,25 @@
 mod program;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anodiff::testing::miniature;
-use program::{interrupt, refused, succeed};
+use program::{World, interrupt, refused, succeed};
 
-struct World {
-    folder: tempfile::TempDir,
+/// With a folder that stands for generated pairs: what the command reads is the layout.
+fn world() -> World {
+    let world = World::with_test_normal();
+    miniature::data_set(&world.path("pairs"), 4);
+    fs::remove_dir_all(world.path("pairs/plate/train")).unwrap();
+    world
 }
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::data_set(&folder.path().join("data"), 6);
-        // Stands for generated pairs: what the command reads is the layout.
-        miniature::data_set(&folder.path().join("pairs"), 4);
-        fs::remove_dir_all(folder.path().join("pairs/plate/train")).unwrap();
-        let good = folder.path().join("data/plate/test/good");
-        fs::create_dir_all(&good).unwrap();
-        fs::copy(folder.path().join("data/plate/train/good/000.png"), good.join("000.png")).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn evaluate(&self, out: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        let fixed = ["--data", "data", "--out", out, "--resolution", "32", "--width", "2", "--steps", "12", "--batch-size", "4", "--threads", "2"];
-        command.current_dir(self.folder.path()).arg("evaluate").args(fixed).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        let fixed = ["--data", "data", "--out", out, "--resolution", "32", "--width", "2", "--steps", "12", "--batch-size", "4"];
+        self.command("evaluate", &[&fixed[..], arguments].concat())
     }
 }
 
@@ -47,7 +32,7 @@ fn results(folder: &Path) -> (String, serde_json::Value) {
 
 #[test]
 fn one_table_of_all_sources_whatever_happens_on_the_way() {
-    let world = World::new();
+    let world = world();
     let arguments = ["--generated", "pairs", "--compare", "--seeds", "2"];
     let output = succeed(world.evaluate("whole", &arguments));
     let table = String::from_utf8(output.stdout).unwrap();
@@ -71,7 +56,7 @@ fn one_table_of_all_sources_whatever_happens_on_the_way() {
 
 #[test]
 fn classes_are_told_apart_and_wrong_input_is_refused() {
-    let world = World::new();
+    let world = world();
     let classify = ["--sources", "real", "--classify", "--classifier-width", "2", "--classifier-steps", "4"];
     let output = succeed(world.evaluate("out", &classify));
     assert!(String::from_utf8(output.stdout).unwrap().contains("class ACC"));

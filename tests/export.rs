@@ -3,24 +3,15 @@
 mod program;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anodiff::testing::miniature;
-use program::{interrupt, refused, succeed};
-
-struct World {
-    folder: tempfile::TempDir,
-}
+use program::{World, interrupt, refused, succeed};
 
 impl World {
-    /// A learned run and eight pairs.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
-        let world = Self { folder };
+    /// With a learned run and eight pairs.
+    fn with_pairs() -> Self {
+        let world = Self::new();
         let model = ["--model", "model", "--data", "data"];
         let train = ["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"];
         succeed(world.command("train", &[&model[..], &train].concat()));
@@ -28,17 +19,6 @@ impl World {
         let generate = ["--learned", "run", "--object", "plate", "--type", "dot", "--count", "8", "--steps", "2", "--out", "pairs"];
         succeed(world.command("generate", &[&model[..], &generate].concat()));
         world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        command.current_dir(self.folder.path()).arg(name).args(["--threads", "2"]).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
     }
 
     fn filter(&self, arguments: &[&str]) -> Command {
@@ -52,7 +32,7 @@ impl World {
 
 #[test]
 fn pairs_are_filtered_and_exported_and_embeddings_too() {
-    let world = World::new();
+    let world = World::with_pairs();
     let output = succeed(world.filter(&["--least-change", "0", "--least-psnr", "0", "--json"]));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let kept = result["types"][0]["kept"].as_u64().unwrap();
@@ -77,7 +57,7 @@ fn pairs_are_filtered_and_exported_and_embeddings_too() {
 
 #[test]
 fn wrong_input_is_refused() {
-    let world = World::new();
+    let world = World::with_pairs();
     refused(world.filter(&["--least-change", "2"]), &["--least-change 2"]);
     refused(world.filter(&["--most-distance", "0"]), &["--most-distance 0"]);
     refused(world.filter(&["--generated", "run", "--out", "lists"]), &["no generated pair"]);

@@ -5,7 +5,7 @@ mod program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anodiff::anomaly::learned::Kind;
@@ -16,44 +16,21 @@ use anodiff::data::foreground::foreground;
 use anodiff::data::mask_rules::share_on;
 use anodiff::data::picture::Picture;
 use anodiff::models::base::BaseModel;
-use anodiff::testing::miniature;
-use program::{interrupt, refused, succeed};
-
-struct World {
-    folder: tempfile::TempDir,
-}
+use program::{World, interrupt, refused, succeed};
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        command.current_dir(self.folder.path()).arg(name).args(["--data", "data", "--model", "model", "--threads", "2"]).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
     fn train_masks(&self, out: &str, arguments: &[&str]) -> Command {
         let fixed = ["--out", out, "--steps", "8", "--batch-size", "2", "--checkpoint-every", "2", "--validate-every", "4"];
-        self.command("train-masks", &[&fixed, arguments].concat())
+        self.command_on_data("train-masks", &[&fixed, arguments].concat())
     }
 
     fn masks(&self, out: &str, arguments: &[&str]) -> Command {
-        self.command("masks", &[&["--learned", "run", "--out", out, "--count", "5", "--steps", "3"], arguments].concat())
+        self.command_on_data("masks", &[&["--learned", "run", "--out", out, "--count", "5", "--steps", "3"], arguments].concat())
     }
 
     fn generate(&self, out: &str, arguments: &[&str]) -> Command {
         let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "5", "--steps", "3"];
-        self.command("generate", &[&fixed, arguments].concat())
+        self.command_on_data("generate", &[&fixed, arguments].concat())
     }
 }
 
@@ -76,7 +53,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
     let world = World::new();
-    succeed(world.command("train", &["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"]));
+    succeed(world.command_on_data("train", &["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"]));
     let output = succeed(world.train_masks("run", &["--json"]));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((result["steps"].as_u64(), result["types"].as_u64()), (Some(8), Some(2)));
@@ -100,7 +77,7 @@ fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
     assert_eq!(files(&world.path("whole")), files(&world.path("parts")));
 
     // Drawn on the way and made ahead are the same masks, where the settings are.
-    succeed(world.command("masks", &["--learned", "run", "--out", "ahead", "--count", "3", "--types", "dot"]));
+    succeed(world.command_on_data("masks", &["--learned", "run", "--out", "ahead", "--count", "3", "--types", "dot"]));
     succeed(world.generate("drawn", &["--count", "3", "--masks", "learned"]));
     succeed(world.generate("given", &["--count", "3", "--masks", "ahead"]));
     let pairs =
@@ -111,7 +88,7 @@ fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
 #[test]
 fn shares_of_a_run_make_what_one_process_makes() {
     let world = World::new();
-    succeed(world.command("train", &["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"]));
+    succeed(world.command_on_data("train", &["--out", "run", "--steps", "2", "--batch-size", "2", "--validate-every", "0"]));
     succeed(world.generate("whole", &["--count", "20"]));
     let mut children: Vec<_> =
         ["2/3", "1/3"].iter().map(|share| world.generate("shares", &["--count", "20", "--shard", share]).spawn().unwrap()).collect();

@@ -5,12 +5,11 @@ mod program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anodiff::tensor::random::Sampler;
-use anodiff::testing::miniature;
-use program::{interrupt, refused, succeed};
+use program::{World, interrupt, refused, succeed};
 
 /// Everything so small that a run takes a few seconds.
 const CONFIG: &str = "
@@ -39,32 +38,15 @@ steps = 8
 batch-size = 4
 ";
 
-struct World {
-    folder: tempfile::TempDir,
+fn world() -> World {
+    let world = World::with_test_normal();
+    fs::write(world.path("settings.toml"), CONFIG).unwrap();
+    world
 }
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
-        let good = folder.path().join("data/plate/test/good");
-        fs::create_dir_all(&good).unwrap();
-        fs::copy(folder.path().join("data/plate/train/good/000.png"), good.join("000.png")).unwrap();
-        fs::write(folder.path().join("settings.toml"), CONFIG).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn pipeline(&self, out: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        let fixed = ["--config", "settings.toml", "--data", "data", "--model", "model", "--out", out, "--count", "10"];
-        command.current_dir(self.folder.path()).arg("pipeline").args(fixed).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        self.command_on_data("pipeline", &[&["--config", "settings.toml", "--out", out, "--count", "10"], arguments].concat())
     }
 }
 
@@ -99,7 +81,7 @@ fn assert_same(whole: &Path, other: &Path, parts: &[&str]) {
 
 #[test]
 fn killed_at_random_points_it_ends_with_the_same_bytes() {
-    let world = World::new();
+    let world = world();
     let output = succeed(world.pipeline("whole", &["--json"]));
     let text = String::from_utf8(output.stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -127,7 +109,7 @@ fn killed_at_random_points_it_ends_with_the_same_bytes() {
 
 #[test]
 fn shares_started_together_make_what_one_process_makes() {
-    let world = World::new();
+    let world = world();
     succeed(world.pipeline("whole", &["--masks", "real"]));
     let children: Vec<_> =
         ["1/2", "2/2"].iter().map(|share| world.pipeline("shares", &["--masks", "real", "--shard", share]).spawn().unwrap()).collect();
@@ -142,7 +124,7 @@ fn shares_started_together_make_what_one_process_makes() {
 
 #[test]
 fn stages_can_be_done_one_after_the_other_and_other_settings_are_refused() {
-    let world = World::new();
+    let world = world();
     succeed(world.pipeline("out", &["--until", "train"]));
     assert!(world.path("out/run/learned.safetensors").is_file() && !world.path("out/masks").exists());
     refused(world.pipeline("out", &["--seed", "5"]), &["seed", "other settings"]);

@@ -3,39 +3,27 @@
 mod program;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anodiff::testing::miniature;
-use program::{refused, succeed};
+use program::{World, refused, succeed};
 
-struct World {
-    folder: tempfile::TempDir,
+/// With pairs of another program: there is no manifest.
+fn world() -> World {
+    let world = World::new();
+    miniature::data_set(&world.path("pairs"), 2);
+    world
 }
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::data_set(&folder.path().join("data"), 6);
-        // Stands for generated pairs of another program: there is no manifest.
-        miniature::data_set(&folder.path().join("pairs"), 2);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn quality(&self, out: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        command.current_dir(self.folder.path()).args(["quality", "--data", "data", "--generated", "pairs", "--out", out]).args(arguments);
-        command
+        self.command("quality", &[&["--data", "data", "--generated", "pairs", "--out", out], arguments].concat())
     }
 }
 
 #[test]
 fn a_folder_without_manifest_is_measured_as_far_as_it_goes() {
-    let world = World::new();
+    let world = world();
     let output = succeed(world.quality("out", &["--types", "line"]));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no manifest.jsonl"));
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("object  type  pairs\nplate   line      2\n"));
@@ -49,7 +37,7 @@ fn a_folder_without_manifest_is_measured_as_far_as_it_goes() {
 
 #[test]
 fn wrong_input_is_refused() {
-    let world = World::new();
+    let world = world();
     fs::write(world.path("not.safetensors"), b"not weights").unwrap();
     refused(world.quality("out", &["--inception", "nowhere.safetensors"]), &["nowhere.safetensors"]);
     refused(world.quality("out", &["--lpips", "not.safetensors"]), &["not.safetensors"]);

@@ -7,8 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anodiff::testing::miniature;
-use program::{refused, succeed};
+use program::{World, refused, succeed};
 use serde_json::Value;
 
 /// Browsers that have headless mode, by name in PATH; ANODIFF_CHROMIUM names another.
@@ -32,31 +31,7 @@ const PROBE: &str = r#"<script>addEventListener("load", () => {
   document.body.append(pre);
 });</script></body>"#;
 
-struct World {
-    folder: tempfile::TempDir,
-}
-
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
-        let good = folder.path().join("data/plate/test/good");
-        fs::create_dir_all(&good).unwrap();
-        fs::copy(folder.path().join("data/plate/train/good/000.png"), good.join("000.png")).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        command.current_dir(self.folder.path()).arg(name).args(arguments);
-        command
-    }
-
     /// A run, pairs with intermediates, their quality and an evaluation, all below `all/`.
     fn fill(&self) {
         let model = ["--data", "data", "--model", "model"];
@@ -112,7 +87,7 @@ impl Browser {
 
 #[test]
 fn everything_below_a_folder_is_on_one_page_that_a_browser_shows() {
-    let world = World::new();
+    let world = World::with_test_normal();
     world.fill();
     let output = succeed(world.command("report", &["all", "--data", "data", "--json"]));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -168,7 +143,7 @@ fn everything_below_a_folder_is_on_one_page_that_a_browser_shows() {
 
 #[test]
 fn what_is_no_result_is_refused_by_name() {
-    let world = World::new();
+    let world = World::with_test_normal();
     refused(world.command("report", &["data"]), &["data", "nothing to report"]);
     refused(world.command("report", &["nowhere"]), &["nowhere"]);
     refused(world.command("report", &["data", "--data", "nowhere"]), &["--data nowhere"]);

@@ -5,44 +5,21 @@ mod program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anodiff::testing::miniature;
-use program::{interrupt, refused, succeed};
-
-struct World {
-    folder: tempfile::TempDir,
-}
+use program::{World, interrupt, refused, succeed};
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A command in the world's folder, with the model and the data.
-    fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
-        command.current_dir(self.folder.path()).arg(name).args(["--data", "data", "--model", "model", "--threads", "2"]).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
     fn train(&self, out: &str, arguments: &[&str]) -> Command {
         let fixed = ["--out", out, "--steps", "8", "--batch-size", "2", "--resolution", "32", "--checkpoint-every", "2", "--validate-every", "4"];
-        self.command("train", &[&fixed, arguments].concat())
+        self.command_on_data("train", &[&fixed, arguments].concat())
     }
 
     fn generate(&self, out: &str, arguments: &[&str]) -> Command {
         let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "6", "--steps", "4"];
-        self.command("generate", &[&fixed, arguments].concat())
+        self.command_on_data("generate", &[&fixed, arguments].concat())
     }
 }
 

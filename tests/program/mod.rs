@@ -2,8 +2,52 @@
 
 #![allow(dead_code)] // each test binary uses its part
 
-use std::process::{Command, Output};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
+
+use anodiff::testing::miniature;
+
+/// A folder with a miniature model in `model` and a data set of one object, six pairs a type, in `data`; each test file adds its commands.
+pub struct World {
+    pub folder: tempfile::TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        miniature::model(&folder.path().join("model"), 1);
+        miniature::data_set(&folder.path().join("data"), 6);
+        Self { folder }
+    }
+
+    /// With a normal picture to test on.
+    pub fn with_test_normal() -> Self {
+        let world = Self::new();
+        let good = world.path("data/plate/test/good");
+        fs::create_dir_all(&good).unwrap();
+        fs::copy(world.path("data/plate/train/good/000.png"), good.join("000.png")).unwrap();
+        world
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command in the world's folder.
+    pub fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anodiff"));
+        command.current_dir(self.folder.path()).arg(name).args(["--threads", "2"]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// A command on the world's data with its model.
+    pub fn command_on_data(&self, name: &str, arguments: &[&str]) -> Command {
+        self.command(name, &[&["--data", "data", "--model", "model"], arguments].concat())
+    }
+}
 
 /// Runs a command that has to end with exit code 0.
 #[track_caller]
