@@ -3,10 +3,10 @@
 //
 // The re-weighted cross-attention in one kernel, for at most 80 columns (a text has 77):
 //   l = scale · q kᵀ;  l *= logit weight on marked columns;  p = softmax(l);  p *= probability weight on marked columns;  output = p v
-// per sample, head and position. f16 and bf16, sm_80 and up, head widths 40, 64, 80, 128, 160; other widths, f32, more columns: attention.cu.
+// per sample, head and position. f16 and bf16, sm_80 and up, head widths 40, 64, 80, 128, 160; other widths, f32, more columns: attention_plain.cu.
 //
 // Shapes: q, output [batch, rows, heads · width]; k, v [batch, columns, heads · width]; marks [batch, columns], weights [batch, rows] in f32, or null;
-// statistics [batch, heads, rows, 2] f32 = largest logit, 1 / sum of e^(logit - largest), for attention.cu's backward.
+// statistics [batch, heads, rows, 2] f32 = largest logit, 1 / sum of e^(logit - largest), for the backward of attention.cu and attention_plain.cu.
 // Grid: x = blocks per head, each of which takes every gridDim.x-th tile of 64 rows; y = heads, z = batch; 128 threads, a warp 16 rows.
 // Reads: q once, k and v once a block (they stay in shared memory for all its tiles). Writes: output and statistics once. The probabilities, 16 x 80 a
 // warp, live in registers and never reach memory.

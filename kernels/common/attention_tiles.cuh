@@ -1,10 +1,8 @@
 // Tiles of attention on tensor cores, for f16 and bf16: a warp owns 16 vectors as rows of mma.m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16").
 // Lane l holds, of an accumulator tile j, rows l/4 and l/4 + 8 at columns 8j + 2(l%4) and the one after.
 #pragma once
+#include "common/attention_inputs.cuh"
 #include "common/mma.cuh"
-
-// Stands for minus infinity.
-constexpr float LOWEST = -3.402823466e38f;
 
 #if ELEMENT != 0 && __CUDA_ARCH__ >= 800
 constexpr float LOG2E = 1.4426950408889634f;

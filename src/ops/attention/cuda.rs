@@ -1,5 +1,5 @@
 //! Which kernel an attention runs on: the fused cross-attention for few columns, flash attention on tensor cores, or the plain path
-//! (`kernels/attention.cu`, `kernels/cross_attention.cu`).
+//! (`kernels/attention.cu`, `kernels/attention_plain.cu`, `kernels/cross_attention.cu`).
 
 use super::Geometry;
 use crate::device::cuda::{Cuda, Launch};
