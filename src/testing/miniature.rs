@@ -6,6 +6,8 @@ use std::path::Path as FilePath;
 
 use serde_json::json;
 
+#[cfg(test)]
+use crate::data::dataset::Dataset;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::models::base::{BaseModel, Configs};
@@ -87,4 +89,29 @@ fn save(folder: &FilePath, name: &str, bytes: &[u8]) {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
     fs::write(path, bytes).expect("a writable file");
+}
+
+/// A folder with the model in `model`, loaded, and a data set of six pairs a type in `data`, scanned.
+#[cfg(test)]
+pub struct World {
+    /// Removed with the world.
+    pub folder: tempfile::TempDir,
+    /// The model.
+    pub base: BaseModel,
+    /// The data set.
+    pub dataset: Dataset,
+}
+
+#[cfg(test)]
+impl World {
+    /// The world of seed 1.
+    #[allow(clippy::new_without_default)] // it writes files
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        model(&folder.path().join("model"), 1);
+        data_set(&folder.path().join("data"), 6);
+        let base = BaseModel::load(Some(&folder.path().join("model"))).expect("the model");
+        let dataset = Dataset::scan(&folder.path().join("data")).expect("the data set");
+        Self { folder, base, dataset }
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::anomaly::presets::Preset;
 use crate::anomaly::templates::Templates;
 use crate::error::Result;
-use crate::invalid_input;
 use crate::models::spatial_encoder::SpatialEncoderConfig;
+use crate::{input_error, invalid_input};
 
 /// The version of the file's layout that this program writes.
 pub const FORMAT: u32 = 1;
@@ -69,24 +70,25 @@ impl Metadata {
 
     /// Reads the JSON text; `origin` names the file in errors.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        match serde_json::from_str::<Version>(text) {
-            Ok(found) if found.format != FORMAT => {
-                invalid_input!("{origin}: learned file of format {}, this version of anodiff reads format {FORMAT}", found.format)
-            }
-            Ok(_) => {}
-            Err(error) => invalid_input!("{origin}: the metadata is not a learned file's: {error}"),
-        }
-        match serde_json::from_str::<Self>(text) {
-            Ok(metadata) => {
-                let templates = Templates::new(metadata.templates.sentences().to_vec(), origin)?;
-                metadata.preset.check()?;
-                Ok(Self { templates, ..metadata })
-            }
-            Err(error) => invalid_input!("{origin}: damaged metadata: {error}"),
-        }
+        let metadata: Self = parse_versioned(text, origin, FORMAT, ["learned file", "a learned file's"])?;
+        let templates = Templates::new(metadata.templates.sentences().to_vec(), origin)?;
+        metadata.preset.check()?;
+        Ok(Self { templates, ..metadata })
     }
+}
+
+/// Metadata with a field `format`, which must be the one that this program writes; `[name, owner]` says in messages what has it.
+pub(in crate::anomaly) fn parse_versioned<M: DeserializeOwned>(text: &str, origin: &str, format: u32, [name, owner]: [&str; 2]) -> Result<M> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    match serde_json::from_str::<Version>(text) {
+        Ok(found) if found.format != format => {
+            invalid_input!("{origin}: {name} of format {}, this version of anodiff reads format {format}", found.format)
+        }
+        Ok(_) => {}
+        Err(error) => invalid_input!("{origin}: the metadata is not {owner}: {error}"),
+    }
+    serde_json::from_str(text).map_err(|error| input_error!("{origin}: damaged metadata: {error}"))
 }

@@ -22,6 +22,7 @@ use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, Placement,
 use crate::tensor::Tensor;
 use crate::weights::{self, Archive};
 
+pub(in crate::anomaly) use metadata::parse_versioned;
 pub use metadata::{FORMAT, Kind, Metadata};
 
 /// Embeddings and encoder with their metadata.

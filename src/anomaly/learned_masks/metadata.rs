@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::anomaly::learned::Kind;
+use crate::anomaly::learned::{Kind, parse_versioned};
 use crate::anomaly::presets::MaskPreset;
 use crate::anomaly::templates::Templates;
 use crate::error::Result;
-use crate::invalid_input;
 
 /// The version of the file's layout that this program writes.
 pub const FORMAT: u32 = 1;
@@ -42,24 +41,9 @@ impl MaskMetadata {
 
     /// Reads the JSON text; `origin` names the file in errors.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        match serde_json::from_str::<Version>(text) {
-            Ok(found) if found.format != FORMAT => {
-                invalid_input!("{origin}: learned masks of format {}, this version of anodiff reads format {FORMAT}", found.format)
-            }
-            Ok(_) => {}
-            Err(error) => invalid_input!("{origin}: the metadata is not that of learned masks: {error}"),
-        }
-        match serde_json::from_str::<Self>(text) {
-            Ok(metadata) => {
-                let templates = Templates::new(metadata.templates.sentences().to_vec(), origin)?;
-                metadata.preset.check()?;
-                Ok(Self { templates, ..metadata })
-            }
-            Err(error) => invalid_input!("{origin}: damaged metadata: {error}"),
-        }
+        let metadata: Self = parse_versioned(text, origin, FORMAT, ["learned masks", "that of learned masks"])?;
+        let templates = Templates::new(metadata.templates.sentences().to_vec(), origin)?;
+        metadata.preset.check()?;
+        Ok(Self { templates, ..metadata })
     }
 }

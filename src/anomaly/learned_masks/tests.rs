@@ -1,23 +1,8 @@
 use super::*;
 use crate::anomaly::presets::{MaskSampling, PresetName};
-use crate::data::dataset::Dataset;
 use crate::error::exit_code;
-use crate::testing::{miniature, relative_error};
-
-struct World {
-    folder: tempfile::TempDir,
-    base: BaseModel,
-    dataset: Dataset,
-}
-
-fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    miniature::model(&folder.path().join("model"), 1);
-    miniature::data_set(&folder.path().join("data"), 6);
-    let base = BaseModel::load(Some(&folder.path().join("model"))).unwrap();
-    let dataset = Dataset::scan(&folder.path().join("data")).unwrap();
-    World { folder, base, dataset }
-}
+use crate::testing::miniature::{self, World};
+use crate::testing::relative_error;
 
 fn masks(world: &World, name: PresetName) -> LearnedMasks {
     let kinds = vec![Kind::new("plate", "dot"), Kind::new("plate", "line")];
@@ -53,7 +38,7 @@ fn presets_are_the_methods_numbers() {
 
 #[test]
 fn a_file_comes_back_and_others_are_refused() {
-    let world = world();
+    let world = World::new();
     for name in [PresetName::Paper, PresetName::Official] {
         let masks = masks(&world, name);
         let path = world.folder.path().join(LEARNED_MASKS);
@@ -76,7 +61,7 @@ fn a_file_comes_back_and_others_are_refused() {
 
 #[test]
 fn the_gradient_is_the_losss_and_reaches_present_types_only() {
-    let world = world();
+    let world = World::new();
     let masks = masks(&world, PresetName::Default);
     let examples = MaskExamples::load(&world.dataset, &masks.metadata).unwrap();
     let inversion = MaskInversion::new(&world.base, &masks).unwrap();
@@ -100,7 +85,7 @@ fn the_gradient_is_the_losss_and_reaches_present_types_only() {
 
 #[test]
 fn a_step_can_be_cut_into_batches() {
-    let world = world();
+    let world = World::new();
     let masks = masks(&world, PresetName::Default);
     let examples = MaskExamples::load(&world.dataset, &masks.metadata).unwrap();
     let inversion = MaskInversion::new(&world.base, &masks).unwrap();
@@ -116,7 +101,7 @@ fn a_step_can_be_cut_into_batches() {
 
 #[test]
 fn a_drawn_mask_depends_on_its_number_and_attempt_alone() {
-    let world = world();
+    let world = World::new();
     let masks = masks(&world, PresetName::Default);
     let settings = MaskSampling { steps: 3, ..masks.metadata.preset.sampling.clone() };
     let painter = MaskPainter::new(&world.base, &masks, Kind::new("plate", "dot"), settings, 4).unwrap();

@@ -5,30 +5,18 @@ use crate::anomaly::learned_masks::{LEARNED_MASKS, LearnedMasks};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{MaskPreset, PresetName};
 use crate::anomaly::shard::Shard;
-use crate::data::dataset::Dataset;
 use crate::data::mask::Mask;
 use crate::data::mask_rules::MaskRules;
 use crate::error::exit_code;
-use crate::models::base::BaseModel;
-use crate::testing::miniature;
-
-struct World {
-    folder: tempfile::TempDir,
-    base: BaseModel,
-    dataset: Dataset,
-}
+use crate::testing::miniature::{self, World};
 
 fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    miniature::model(&folder.path().join("model"), 1);
-    miniature::data_set(&folder.path().join("data"), 6);
-    let base = BaseModel::load(Some(&folder.path().join("model"))).unwrap();
-    let dataset = Dataset::scan(&folder.path().join("data")).unwrap();
+    let world = World::new();
     let mut preset = MaskPreset::new(PresetName::Default, 2);
     preset.sampling.steps = 2;
     let kinds = vec![Kind::new("plate", "dot"), Kind::new("plate", "line")];
-    LearnedMasks::create(&base, preset, kinds, miniature::RESOLUTION, 5).unwrap().save(&folder.path().join(LEARNED_MASKS)).unwrap();
-    World { folder, base, dataset }
+    LearnedMasks::create(&world.base, preset, kinds, miniature::RESOLUTION, 5).unwrap().save(&world.folder.path().join(LEARNED_MASKS)).unwrap();
+    world
 }
 
 fn order<'a>(world: &'a World, masks: MaskSource, out: &'a Path) -> MaskOrder<'a> {

@@ -23,15 +23,11 @@ struct World {
 }
 
 fn world(name: PresetName) -> World {
-    let folder = tempfile::tempdir().unwrap();
-    miniature::model(&folder.path().join("model"), 1);
-    miniature::data_set(&folder.path().join("data"), 6);
-    let base = BaseModel::load(Some(&folder.path().join("model"))).unwrap();
+    let miniature::World { folder, base, dataset } = miniature::World::new();
     let preset = Preset::new(name);
     let templates = Templates::built_in(preset.templates);
     let kinds = vec![Kind::new("plate", "dot"), Kind::new("plate", "line")];
     let learned = Learned::create(&base, preset, templates, kinds, miniature::RESOLUTION, 5).unwrap();
-    let dataset = Dataset::scan(&folder.path().join("data")).unwrap();
     World { folder, base, learned, dataset }
 }
 

@@ -5,22 +5,7 @@ use crate::anomaly::learned::Kind;
 use crate::anomaly::presets::{Preset, PresetName};
 use crate::anomaly::templates::Templates;
 use crate::error::exit_code;
-use crate::testing::miniature;
-
-struct World {
-    folder: tempfile::TempDir,
-    base: BaseModel,
-    dataset: Dataset,
-}
-
-fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    miniature::model(&folder.path().join("model"), 1);
-    miniature::data_set(&folder.path().join("data"), 6);
-    let base = BaseModel::load(Some(&folder.path().join("model"))).unwrap();
-    let dataset = Dataset::scan(&folder.path().join("data")).unwrap();
-    World { folder, base, dataset }
-}
+use crate::testing::miniature::{self, World};
 
 fn learned(world: &World, steps: usize, change: impl Fn(&mut Preset)) -> Learned {
     let mut preset = Preset::new(PresetName::Default);
@@ -36,7 +21,7 @@ const OPTIONS: Options = Options { accumulate: 1, checkpoint_every: 2, validate_
 
 #[test]
 fn a_run_learns_and_leaves_its_file_and_pictures() {
-    let world = world();
+    let world = World::new();
     let folder = world.folder.path().join("run");
     // A high rate on an untrained base: the loss on fixed noise must still fall.
     let learned = learned(&world, 60, |preset| preset.training.optimizer.learning_rate = 2e-2);
@@ -59,7 +44,7 @@ fn a_run_learns_and_leaves_its_file_and_pictures() {
 
 #[test]
 fn a_run_in_two_parts_gives_the_bytes_of_one() {
-    let world = world();
+    let world = World::new();
     let (whole, parts) = (world.folder.path().join("whole"), world.folder.path().join("parts"));
     train(&whole, &world.base, learned(&world, 6, |_| {}), &world.dataset, &OPTIONS).unwrap();
     // Stopped after step 4's checkpoint: what a kill during step 5 or 6 leaves.
@@ -79,7 +64,7 @@ fn a_run_in_two_parts_gives_the_bytes_of_one() {
 
 #[test]
 fn a_checkpoint_of_other_settings_is_refused() {
-    let world = world();
+    let world = World::new();
     let folder = world.folder.path().join("run");
     train(&folder, &world.base, learned(&world, 2, |_| {}), &world.dataset, &OPTIONS).unwrap();
     let other = learned(&world, 2, |preset| preset.training.optimizer.learning_rate = 0.1);
@@ -90,7 +75,7 @@ fn a_checkpoint_of_other_settings_is_refused() {
 
 #[test]
 fn an_empty_mask_is_named() {
-    let world = world();
+    let world = World::new();
     let path = world.folder.path().join("data/plate/ground_truth/line/000_mask.png");
     crate::data::mask::Mask::empty(40, 36).save(&path).unwrap();
     let error = train(&world.folder.path().join("run"), &world.base, learned(&world, 2, |_| {}), &world.dataset, &OPTIONS).unwrap_err();

@@ -3,22 +3,7 @@ use std::fs;
 use super::*;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::presets::{MaskPreset, PresetName};
-use crate::testing::miniature;
-
-struct World {
-    folder: tempfile::TempDir,
-    base: BaseModel,
-    dataset: Dataset,
-}
-
-fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    miniature::model(&folder.path().join("model"), 1);
-    miniature::data_set(&folder.path().join("data"), 6);
-    let base = BaseModel::load(Some(&folder.path().join("model"))).unwrap();
-    let dataset = Dataset::scan(&folder.path().join("data")).unwrap();
-    World { folder, base, dataset }
-}
+use crate::testing::miniature::{self, World};
 
 fn masks(world: &World, steps: usize, rate: f64) -> LearnedMasks {
     let mut preset = MaskPreset::new(PresetName::Default, 2);
@@ -32,7 +17,7 @@ const OPTIONS: Options = Options { accumulate: 1, checkpoint_every: 2, validate_
 
 #[test]
 fn a_run_lowers_the_loss_and_leaves_its_file() {
-    let world = world();
+    let world = World::new();
     let folder = world.folder.path().join("run");
     let options = Options { validate_every: 30, ..OPTIONS };
     let (_, summary) = train(&folder, &world.base, masks(&world, 60, 2e-2), &world.dataset, &options).unwrap();
@@ -50,7 +35,7 @@ fn a_run_lowers_the_loss_and_leaves_its_file() {
 
 #[test]
 fn a_run_in_two_parts_gives_the_bytes_of_one() {
-    let world = world();
+    let world = World::new();
     let (whole, parts) = (world.folder.path().join("whole"), world.folder.path().join("parts"));
     train(&whole, &world.base, masks(&world, 6, 5e-3), &world.dataset, &OPTIONS).unwrap();
     train(&parts, &world.base, masks(&world, 6, 5e-3), &world.dataset, &OPTIONS).unwrap();
