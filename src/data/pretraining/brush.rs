@@ -55,10 +55,15 @@ impl<'a> Brush<'a> {
     pub(super) fn scratch(&mut self, size: f32, color: Color, sampler: &mut Sampler) {
         let pixel = self.relief.pixel();
         let wander = sampler.range(0.0, 0.8);
+        let lips = sampler.chance(0.3).then(|| *sampler.pick(&[Color::gray(0.02), Color::gray(0.9)]));
         for _ in 0..*sampler.pick(&[1, 1, 1, 2, 3]) {
-            let width = pixel * sampler.range(0.35, 1.3);
+            let width = line_width(size, pixel, sampler);
             let length = 2.2 * size * sampler.range(0.6, 1.2);
             let stroke = self.path(length, width, wander, sampler);
+            if let Some(lips) = lips {
+                let wider = Stroke::new(stroke.points().to_vec(), vec![width + 1.5 * pixel; stroke.points().len()]);
+                self.stroke(&wider, 0.6 * pixel, |share, sample| sample.tint(lips, 0.6 * share));
+            }
             self.stroke(&stroke, 0.6 * pixel, |share, sample| {
                 sample.tint(color, 0.9 * share);
                 sample.height -= 0.8 * pixel * share;
@@ -83,13 +88,13 @@ impl<'a> Brush<'a> {
     pub(super) fn crack(&mut self, size: f32, sampler: &mut Sampler) {
         let pixel = self.relief.pixel();
         let start = self.region.inside(sampler, 0.3 * size);
-        let (heading, width) = (sampler.range(0.0, TAU), pixel * sampler.range(0.5, 1.3));
+        let (heading, width) = (sampler.range(0.0, TAU), line_width(size, pixel, sampler));
         let trunk = jagged(start, heading, 2.2 * size, width, sampler);
         let mut strokes = vec![];
         for _ in 0..sampler.below(4) {
             let from = *sampler.pick(trunk.points());
             let (heading, length) = (sampler.range(0.0, TAU), size * sampler.range(0.4, 0.9));
-            strokes.push(jagged(from, heading, length, 0.5 * pixel, sampler));
+            strokes.push(jagged(from, heading, length, 0.6 * width, sampler));
         }
         strokes.push(trunk);
         for stroke in strokes {
@@ -169,7 +174,7 @@ impl<'a> Brush<'a> {
 
     pub(super) fn thread(&mut self, size: f32, color: Color, sampler: &mut Sampler) {
         let pixel = self.relief.pixel();
-        let (width, wander) = (pixel * sampler.range(0.6, 1.6), sampler.range(1.0, 5.0));
+        let (width, wander) = (line_width(size, pixel, sampler), sampler.range(1.0, 5.0));
         let stroke = self.path(2.6 * size, width, wander, sampler);
         self.stroke(&stroke, 0.6 * pixel, |share, sample| {
             sample.tint(color, 0.97 * share);
@@ -220,6 +225,12 @@ impl<'a> Brush<'a> {
             });
         }
     }
+}
+
+/// Half the width of a line: from a hair's, half a pixel, to a tenth of the mark's size.
+fn line_width(size: f32, pixel: f32, sampler: &mut Sampler) -> f32 {
+    let thinnest = 0.5 * pixel;
+    thinnest + sampler.uniform() * (0.1 * size + pixel - thinnest)
 }
 
 /// A blob of half length `half`, its width at least `flattest` of that.

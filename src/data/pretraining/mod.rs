@@ -18,11 +18,26 @@ mod tests;
 use crate::data::picture::Picture;
 use crate::tensor::random::Sampler;
 
+/// How much of a scene a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// All of it, at every size: a larger picture shows finer detail.
+    Whole,
+    /// A quarter of the area, at twice the scale, with the mark in it where there is one.
+    CloseUp,
+}
+
 /// Picture `index` of the endless series named by `seed`, `size` x `size` pixels, with its caption.
-///
-/// The subject fills the frame at every size; a larger picture shows finer detail of it.
-pub fn example(seed: u64, index: u64, size: usize) -> (Picture, String) {
-    scene::photograph(size, &mut Sampler::new(seed, "pretraining picture", &[index, size as u64]))
+pub fn example(seed: u64, index: u64, size: usize, framing: Framing) -> (Picture, String) {
+    let purpose = match framing {
+        Framing::Whole => "pretraining picture",
+        Framing::CloseUp => "pretraining close-up",
+    };
+    let sampler = &mut Sampler::new(seed, purpose, &[index, size as u64]);
+    match framing {
+        Framing::Whole => scene::photograph(size, sampler),
+        Framing::CloseUp => scene::close_up(size, sampler),
+    }
 }
 
 /// Every word that a caption may use, sorted, and common words of prompts besides.

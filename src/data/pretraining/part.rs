@@ -15,32 +15,13 @@ pub(super) enum Kind {
     Plate,
     Disc,
     Capsule,
-    Gear,
     Nut,
-    Bolt,
-    Bottle,
-    Screw,
-    Grid,
     Bar,
-    Lid,
 }
 
 impl Kind {
     /// All kinds.
-    pub(super) const ALL: [Self; 12] = [
-        Self::Ring,
-        Self::Plate,
-        Self::Disc,
-        Self::Capsule,
-        Self::Gear,
-        Self::Nut,
-        Self::Bolt,
-        Self::Bottle,
-        Self::Screw,
-        Self::Grid,
-        Self::Bar,
-        Self::Lid,
-    ];
+    pub(super) const ALL: [Self; 6] = [Self::Ring, Self::Plate, Self::Disc, Self::Capsule, Self::Nut, Self::Bar];
 
     /// The words for it.
     pub(super) fn names(self) -> &'static [&'static str] {
@@ -49,14 +30,8 @@ impl Kind {
             Self::Plate => &["plate", "panel"],
             Self::Disc => &["disc", "coin"],
             Self::Capsule => &["capsule", "pill"],
-            Self::Gear => &["gear", "cog"],
             Self::Nut => &["nut", "hexagon nut"],
-            Self::Bolt => &["bolt", "bolt head"],
-            Self::Bottle => &["bottle from above", "jar from above"],
-            Self::Screw => &["screw", "screw head"],
-            Self::Grid => &["grid", "mesh"],
             Self::Bar => &["bar", "rod"],
-            Self::Lid => &["lid", "cap"],
         }
     }
 }
@@ -68,7 +43,6 @@ struct Build {
     place: Placement,
     /// Three free shares in [0, 1).
     traits: [f32; 3],
-    count: u32,
 }
 
 /// A part in place: its own height field over the whole picture and its outline.
@@ -88,7 +62,7 @@ impl Part {
         let angle = if sampler.chance(0.5) { sampler.range(-0.08, 0.08) } else { sampler.range(0.0, TAU) };
         let place = Placement { center, angle, scale: sampler.range(0.28, 0.45) };
         let traits = [sampler.uniform(), sampler.uniform(), sampler.uniform()];
-        let build = Build { kind, place, traits, count: 5 + sampler.below(16) as u32 };
+        let build = Build { kind, place, traits };
         let second = palette::contrasting(sampler, color).1;
         let bevel = sampler.range(0.04, 0.22);
         let thickness = sampler.range(0.05, 0.16) * place.scale;
@@ -132,26 +106,12 @@ impl Build {
                 let hole = point(p.x.abs() - half.x + 0.22, p.y.abs() - half.y + 0.22);
                 if c < 0.5 { sdf::difference(plate, sdf::circle(hole, 0.10)) } else { plate }
             }
-            Kind::Disc | Kind::Bottle | Kind::Screw | Kind::Lid => sdf::circle(p, 1.0),
+            Kind::Disc => sdf::circle(p, 1.0),
             Kind::Capsule => {
                 let radius = 0.28 + 0.16 * a;
                 sdf::segment(p, point(-1.0 + radius, 0.0), point(1.0 - radius, 0.0)) - radius
             }
-            Kind::Gear => {
-                let teeth = (8 + self.count) as f32;
-                let wave = (p.angle() * teeth).cos();
-                let rim = p.length() - 0.9 - (0.06 + 0.06 * a) * (2.5 * wave).clamp(-1.0, 1.0);
-                sdf::difference(rim, sdf::circle(p, 0.15 + 0.25 * b))
-            }
             Kind::Nut => sdf::difference(sdf::regular_polygon(p, 6, 0.85), sdf::circle(p, 0.35 + 0.2 * a)),
-            Kind::Bolt => sdf::regular_polygon(p, 6, 0.85),
-            Kind::Grid => {
-                let cells = (2 + self.count / 4) as f32;
-                let q = point((p.x * 0.5 + 0.5) * cells, (p.y * 0.5 + 0.5) * cells);
-                let f = point((q.x - q.x.round()).abs(), (q.y - q.y.round()).abs()) * (2.0 / cells);
-                let bars = f.x.min(f.y) - (0.10 + 0.15 * a) / cells;
-                sdf::intersection(bars, sdf::rectangle(p, point(1.0, 1.0), 0.0))
-            }
             Kind::Bar => sdf::rectangle(p, point(1.15, 0.16 + 0.25 * a), 0.05 + 0.1 * b),
         }
     }
@@ -173,31 +133,7 @@ impl Build {
                 let half = smooth_step(-0.02, 0.02, p.x - seam + 0.4);
                 (0.35 * half, 1.0 - 0.2 * smooth_step(0.05, 0.0, (p.x - seam + 0.4).abs()), if c < 0.7 { half } else { 0.0 })
             }
-            Kind::Gear => (-0.5 * smooth_step(0.72, 0.68, radius) + 0.6 * smooth_step(0.48, 0.44, radius), 1.0, 0.0),
             Kind::Nut => (0.3 * smooth_step(0.80, 0.70, radius), 1.0, 0.0),
-            Kind::Bolt => {
-                (0.6 * smooth_step(0.80, 0.72, radius) - 0.2 * band(0.45, 0.08), 1.0, if c < 0.2 { smooth_step(0.4, 0.36, radius) } else { 0.0 })
-            }
-            Kind::Bottle => {
-                let mouth = smooth_step(0.32 + 0.15 * a, 0.28 + 0.15 * a, radius);
-                let neck = band(0.42 + 0.15 * a, 0.12);
-                (0.8 * neck - 0.8 * mouth + 0.4 * band(0.85, 0.08), 1.0 - 0.85 * mouth - 0.15 * band(0.7, 0.06), 0.6 * neck * b)
-            }
-            Kind::Screw => {
-                let slot = p.y.abs() < 0.13 && p.x.abs() < 0.75;
-                let cross = a < 0.6 && p.x.abs() < 0.13 && p.y.abs() < 0.75;
-                let depth = if slot || cross { 1.0 } else { 0.0 };
-                (-0.6 * depth - 0.3 * radius * radius, 1.0 - 0.6 * depth, 0.0)
-            }
-            Kind::Lid => {
-                let ribs = 0.5 + 0.5 * (p.angle() * (30.0 + self.count as f32)).cos();
-                let rim = smooth_step(0.80, 0.84, radius);
-                (
-                    0.25 * (1.0 - rim) + 0.12 * rim * ribs - 0.2 * band(0.55 + 0.1 * b, 0.06),
-                    1.0 - 0.25 * rim * ribs,
-                    if c < 0.4 { smooth_step(0.5, 0.46, radius) } else { 0.0 },
-                )
-            }
             Kind::Bar if c < 0.5 => (0.0, 1.0 - 0.35 * smooth_step(0.1, 0.4, (p.x * PI * (2.0 + 4.0 * b)).sin()), 0.0),
             _ => (0.0, 1.0, 0.0),
         }

@@ -2,6 +2,7 @@
 
 use crate::data::drawing::{Canvas, Color, Film, Light, Material, Point, point, sdf};
 use crate::data::picture::Picture;
+use crate::tensor::random::Sampler;
 
 /// What is known of the scene at one sample.
 #[derive(Clone, Copy, Debug)]
@@ -90,10 +91,23 @@ impl Relief {
 
     /// One share per sample.
     pub(super) fn shares(&self, mut share: impl FnMut(Point) -> f32) -> Vec<f32> {
-        let step = 1.0 / self.side as f32;
-        (0..self.samples.len())
-            .map(|i| share(point(((i % self.side) as f32 + 0.5) * step - 0.5, ((i / self.side) as f32 + 0.5) * step - 0.5)))
-            .collect()
+        (0..self.samples.len()).map(|index| share(self.place(index))).collect()
+    }
+
+    /// Where a sample lies.
+    fn place(&self, index: usize) -> Point {
+        let coordinate = |position: usize| (position as f32 + 0.5) / self.side as f32 - 0.5;
+        point(coordinate(index % self.side), coordinate(index / self.side))
+    }
+
+    /// A random one of the points that differ from `before`, a field of the same size; none where nothing does.
+    pub(super) fn changed(&self, before: &Relief, sampler: &mut Sampler) -> Option<Point> {
+        let differs = |(a, b): (&Sample, &Sample)| {
+            let color = a.color.0.iter().zip(b.color.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            color > 0.02 || (a.height - b.height).abs() > 0.3 * self.pixel()
+        };
+        let found: Vec<usize> = self.samples.iter().zip(&before.samples).enumerate().filter(|(_, pair)| differs(*pair)).map(|(i, _)| i).collect();
+        (!found.is_empty()).then(|| self.place(*sampler.pick(&found)))
     }
 
     /// The picture under `light`, through `film`.
@@ -117,5 +131,23 @@ impl Relief {
         let sample = &self.samples[row * self.side + column];
         let material = Material { color: sample.color, specular: 0.5 * sample.gloss, shininess: 8.0 + 40.0 * sample.gloss, metal: 0.3 };
         light.shade(&material, [-across / length, -down / length, 1.0 / length], sample.shadow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_found() {
+        let clean = Relief::new(16, Color::gray(0.5));
+        let mut sampler = Sampler::new(1, "test", &[]);
+        assert!(clean.changed(&clean, &mut sampler).is_none());
+        let mut marked = clean.clone();
+        marked.paint_near(point(0.25, -0.25), 0.05, |_, _, sample| sample.tint(Color::BLACK, 0.5));
+        for _ in 0..8 {
+            let found = marked.changed(&clean, &mut sampler).unwrap();
+            assert!((found - point(0.25, -0.25)).length() < 0.1, "{found:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::caption::{self, Camera, Condition};
 use super::part::{self, Kind, Part};
 use super::relief::Relief;
 use super::surface::Surface;
-use crate::data::drawing::{Color, Film, Light, point, sdf};
+use crate::data::drawing::{Color, Film, Light, Point, point, sdf};
 use crate::data::picture::Picture;
 use crate::tensor::random::Sampler;
 
@@ -17,19 +17,55 @@ struct Subject {
     part: Option<Part>,
 }
 
-/// Draws the picture and its caption.
+/// A finished picture.
+struct Scene {
+    picture: Picture,
+    caption: String,
+    /// A point of the mark, where there is one.
+    mark: Option<Point>,
+}
+
+/// Share of silhouettes among the pictures, and of marked ones among the others.
+const SILHOUETTES: f32 = 0.03;
+const MARKED: f32 = 0.8;
+
+/// Draws the whole picture and its caption.
 pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
-    if sampler.chance(0.03) {
+    let Scene { picture, caption, .. } = scene(pixels, sampler);
+    (picture, caption)
+}
+
+/// Draws a picture of twice the side and cuts out the surroundings of its mark; any part of it where there is none.
+pub(super) fn close_up(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
+    let Scene { picture, caption, mark } = scene(2 * pixels, sampler);
+    let middle = mark.unwrap_or(point(sampler.range(-0.5, 0.5), sampler.range(-0.5, 0.5)));
+    // The mark is not always in the middle.
+    let (across, down) = (middle.x + sampler.range(-0.15, 0.15), middle.y + sampler.range(-0.15, 0.15));
+    let start = |center: f32| ((center + 0.25) * 2.0 * pixels as f32).round().clamp(0.0, pixels as f32) as usize;
+    (cut(&picture, start(across), start(down), pixels), caption)
+}
+
+/// The square of `side` pixels from column `left` and row `top` on.
+fn cut(picture: &Picture, left: usize, top: usize, side: usize) -> Picture {
+    let rows = (top..top + side).flat_map(|row| {
+        let start = 3 * (row * picture.width() + left);
+        &picture.pixels()[start..start + 3 * side]
+    });
+    Picture::from_parts(side, side, rows.copied().collect())
+}
+
+fn scene(pixels: usize, sampler: &mut Sampler) -> Scene {
+    if sampler.chance(SILHOUETTES) {
         return silhouette(pixels, sampler);
     }
     let light = Light::new(sampler.range(0.0, std::f32::consts::TAU), sampler.range(0.6, 1.2), sampler.range(0.7, 1.05), sampler.range(0.12, 0.35));
     let mut subject = if sampler.chance(0.45) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, &light, sampler) };
-    let condition = if sampler.chance(0.68) { blemished(&mut subject, sampler) } else { Condition::Clean };
+    let (condition, mark) = if sampler.chance(MARKED) { blemished(&mut subject, sampler) } else { (Condition::Clean, None) };
     let camera = Camera::draw(sampler);
     let film = Film { exposure: camera.exposure, vignette: sampler.range(0.0, 0.35), grain: camera.grain, seed: sampler.word() };
     let picture = blurred(&subject.relief.develop(&light, &film), camera.blur);
     let caption = caption::write(&subject.words, &condition, &camera, sampler);
-    (picture, caption)
+    Scene { picture, caption, mark }
 }
 
 fn whole_surface(pixels: usize, sampler: &mut Sampler) -> Subject {
@@ -53,13 +89,13 @@ fn part_on_ground(pixels: usize, light: &Light, sampler: &mut Sampler) -> Subjec
     Subject { relief, words, color: part.color, part: Some(part) }
 }
 
-/// Draws one kind of mark onto the subject.
-fn blemished(subject: &mut Subject, sampler: &mut Sampler) -> Condition {
+/// Draws one kind of mark onto the subject; returns the words for it and a point of it.
+fn blemished(subject: &mut Subject, sampler: &mut Sampler) -> (Condition, Option<Point>) {
     let kind = *sampler.pick(&Blemish::ALL);
     let (word, size) = match sampler.below(4) {
-        0 => (Some("small"), sampler.range(0.06, 0.10)),
-        1 => (Some("large"), sampler.range(0.22, 0.36)),
-        _ => (None, sampler.range(0.10, 0.24)),
+        0 => (Some("small"), sampler.range(0.07, 0.12)),
+        1 => (Some("large"), sampler.range(0.24, 0.38)),
+        _ => (None, sampler.range(0.12, 0.26)),
     };
     let part = subject.part.take();
     let distance = |p| part.as_ref().map_or(-1.0, |part| part.distance(p));
@@ -70,20 +106,25 @@ fn blemished(subject: &mut Subject, sampler: &mut Sampler) -> Condition {
         None => (point(0.0, 0.0), 0.42, size),
     };
     let region = Region { distance: &distance, center, radius, shares: &shares };
+    let clean = subject.relief.clone();
     let color = kind.draw(&mut subject.relief, &region, size, subject.color, sampler);
+    let mark = subject.relief.changed(&clean, sampler);
     let name = *sampler.pick(kind.names());
-    Condition::Marked { name, size: word.filter(|_| sampler.chance(0.7)), color: color.filter(|_| sampler.chance(0.8)) }
+    let condition = Condition::Marked { name, size: word.filter(|_| sampler.chance(0.7)), color: color.filter(|_| sampler.chance(0.8)) };
+    (condition, mark)
 }
 
 /// A white shape on black or the reverse: what a mask looks like.
-fn silhouette(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
+fn silhouette(pixels: usize, sampler: &mut Sampler) -> Scene {
     let white_ground = sampler.chance(0.2);
     let (ground, ink) = if white_ground { (Color::WHITE, Color::BLACK) } else { (Color::BLACK, Color::WHITE) };
     let mut relief = Relief::new(pixels, ground);
     let kind = *sampler.pick(&[Blemish::Scratch, Blemish::Spot, Blemish::Stain, Blemish::Crack, Blemish::Hole, Blemish::Ink, Blemish::Thread]);
     let shares = relief.shares(|_| 1.0);
     let region = Region { distance: &|_| -1.0, center: point(0.0, 0.0), radius: 0.4, shares: &shares };
+    let clean = relief.clone();
     kind.draw(&mut relief, &region, sampler.range(0.08, 0.3), ground, sampler);
+    let mark = relief.changed(&clean, sampler);
     // Whatever colour the mark has becomes ink.
     let base = ground;
     relief.paint(|_, sample| {
@@ -101,7 +142,7 @@ fn silhouette(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
         1 => format!("a mask of {}", caption::with_article(name)),
         _ => format!("a {shape} mask of {} on a {back} background", caption::with_article(name)),
     };
-    (picture, caption)
+    Scene { picture, caption, mark }
 }
 
 /// A 3x3 blur of strength 0 (none) to 1.
@@ -126,4 +167,21 @@ fn blurred(picture: &Picture, strength: f32) -> Picture {
     };
     let across = pass(source, 3, width, height, 3 * width);
     Picture::from_parts(width, height, pass(&across, 3 * width, height, width, 3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_is_a_part() {
+        let picture = Picture::from_parts(4, 4, (0..48).map(|value| value as f32).collect());
+        assert_eq!(cut(&picture, 2, 1, 2).pixels(), [18.0, 19.0, 20.0, 21.0, 22.0, 23.0, 30.0, 31.0, 32.0, 33.0, 34.0, 35.0]);
+    }
+
+    #[test]
+    fn most_close_ups_are_of_marks() {
+        let marked = (0..100).filter(|&index| scene(32, &mut Sampler::new(1, "test", &[index])).mark.is_some()).count();
+        assert!((65..95).contains(&marked), "{marked} of 100");
+    }
 }

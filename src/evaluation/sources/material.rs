@@ -11,7 +11,7 @@ use crate::data::dataset::{Object, Pair, SplitRule};
 use crate::data::foreground::foreground;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
-use crate::data::pretraining;
+use crate::data::pretraining::{self, Framing};
 use crate::digest::hexadecimal;
 use crate::error::{Result, bail};
 use crate::invalid_input;
@@ -68,7 +68,7 @@ impl Material {
             invalid_input!("--generated has no pair of {}; expected {}/test/TYPE/* with TYPE of {}", object.name, object.name, names.join(", "));
         }
         let count = if needs(Source::Perlin) { TEXTURES } else { 0 };
-        let textures = (0..count).into_par_iter().map(|index| pretraining::example(0, index, side).0).collect();
+        let textures = (0..count).into_par_iter().map(|index| pretraining::example(0, index, side, Framing::Whole).0).collect();
         Ok(Self { normals, objects, real, generated, textures })
     }
 

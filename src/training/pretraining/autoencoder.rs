@@ -9,7 +9,7 @@ use super::recipe::AutoencoderRecipe;
 use super::start;
 use crate::autograd::Var;
 use crate::data::picture::Picture;
-use crate::data::pretraining;
+use crate::data::pretraining::{self, Framing};
 use crate::data::rectangle::Rectangle;
 use crate::error::Result;
 use crate::models::vae::{AutoencoderKl, VaeConfig};
@@ -142,7 +142,7 @@ impl AutoencoderStage {
                 let number = step * batch as u64 + index as u64;
                 let mut sampler = Sampler::new(self.seed, "pretraining autoencoder crop", &[number]);
                 let whole = if finishing || index % 2 == 0 { picture } else { crop };
-                let (mut image, _) = pretraining::example(self.seed, number, whole);
+                let (mut image, _) = pretraining::example(self.seed, number, whole, Framing::Whole);
                 if whole > crop && !finishing {
                     let (left, top) = (sampler.below(whole - crop + 1), sampler.below(whole - crop + 1));
                     image = image.cropped(Rectangle { left, top, width: crop, height: crop });

@@ -139,7 +139,7 @@ impl Outlines {
         let mut latent = Vec::new();
         for picture in 0..latents.count() {
             latent.clear();
-            latents.window(picture, (0, 0), side, 1.0, &mut latent)?;
+            latents.append(picture, 1.0, &mut latent)?;
             values.extend(outline(&latent, side, channels, cells));
         }
         standardise(&mut values, width);

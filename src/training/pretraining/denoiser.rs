@@ -84,9 +84,6 @@ struct Batch {
     timesteps: Vec<i32>,
 }
 
-/// Every how manyth sample is a window of a large picture rather than a whole small one.
-const WINDOW_EVERY: usize = 4;
-
 impl DenoiserStage {
     /// A UNet with all parameters trainable, its first values from `source`, beside a finished text encoder.
     pub fn new(
@@ -150,16 +147,14 @@ impl DenoiserStage {
 
     fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
         let DenoiserRecipe { batch, steps, finishing_steps, empty_captions, .. } = self.recipe;
-        let finishing = step + finishing_steps >= steps;
-        let (count, side) = if finishing { (batch.div_ceil(4), pool.large.side()) } else { (batch, pool.small.side()) };
+        let large = step + finishing_steps >= steps && step.is_multiple_of(2);
+        let (latents, count) = if large { (&pool.large, batch.div_ceil(4)) } else { (&pool.small, batch) };
+        let side = latents.side();
         let mut order = Sampler::new(self.seed, "pretraining batch", &[step]);
         let (mut latent, mut captions, mut timesteps) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..count {
-            let latents = if finishing || index % WINDOW_EVERY == 0 { &pool.large } else { &pool.small };
             let picture = order.below(latents.count());
-            let slack = latents.side() - side;
-            let corner = (order.below(slack + 1), order.below(slack + 1));
-            latents.window(picture, corner, side, pool.scale as f32, &mut latent)?;
+            latents.append(picture, pool.scale as f32, &mut latent)?;
             captions.extend_from_slice(if order.chance(empty_captions) { &pool.empty } else { latents.caption(picture)? });
             // One time step from each of `count` equal parts: less variance than free draws.
             let position = (index as f32 + order.uniform()) / count as f32;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::autoencoder::flipped;
 use crate::autograd::Var;
 use crate::data::picture::Picture;
-use crate::data::pretraining;
+use crate::data::pretraining::{self, Framing};
 use crate::device::Storage;
 use crate::device::cpu::CpuStorage;
 use crate::error::{Result, bail, ensure};
@@ -42,6 +42,16 @@ pub struct Series {
     pub count: usize,
     /// Side in pixels.
     pub size: usize,
+    /// Whether every other picture is a close-up.
+    pub close_ups: bool,
+}
+
+impl Series {
+    /// Its picture `index`, with the caption.
+    fn example(&self, index: usize) -> (Picture, String) {
+        let framing = if self.close_ups && !index.is_multiple_of(2) { Framing::CloseUp } else { Framing::Whole };
+        pretraining::example(self.seed, self.first + index as u64, self.size, framing)
+    }
 }
 
 /// Pictures that go through the encoder together.
@@ -56,7 +66,7 @@ impl Latents {
                 .into_par_iter()
                 .map(|index| {
                     let number = series.first + index as u64;
-                    let (picture, caption) = pretraining::example(series.seed, number, series.size);
+                    let (picture, caption) = series.example(index);
                     let mut sampler = Sampler::new(series.seed, "pretraining flip", &[number, series.size as u64]);
                     (flipped(picture, &mut sampler), caption)
                 })
@@ -108,15 +118,12 @@ impl Latents {
         Ok(&self.captions.i32s()?[picture * tokens..(picture + 1) * tokens])
     }
 
-    /// Appends a window of `side` x `side` cells of a picture's latent, times `factor`, to `output`.
-    pub fn window(&self, picture: usize, corner: (usize, usize), side: usize, factor: f32, output: &mut Vec<f32>) -> Result<()> {
+    /// Appends a picture's latent, times `factor`, to `output`.
+    pub fn append(&self, picture: usize, factor: f32, output: &mut Vec<f32>) -> Result<()> {
         let [count, height, width, channels] = self.values.dims()?;
-        ensure!(picture < count && corner.0 + side <= height && corner.1 + side <= width, "window {corner:?}+{side} of latents {height}x{width}");
-        let values = halves(&self.values)?;
-        for row in corner.0..corner.0 + side {
-            let start = ((picture * height + row) * width + corner.1) * channels;
-            output.extend(values[start..start + side * channels].iter().map(|value| value.to_f32() * factor));
-        }
+        ensure!(picture < count, "picture {picture} of {count}");
+        let length = height * width * channels;
+        output.extend(halves(&self.values)?[picture * length..(picture + 1) * length].iter().map(|value| value.to_f32() * factor));
         Ok(())
     }
 
@@ -156,10 +163,10 @@ pub fn load_or_encode(folder: &Path, series: Series, vae: &AutoencoderKl, tokeni
     Ok(latents)
 }
 
-/// The latent of one picture, as text: differs when the autoencoder or the generator does.
+/// The latents of two pictures, as text: differs when the autoencoder or the generator does.
 fn fingerprint(series: Series, vae: &AutoencoderKl) -> Result<String> {
-    let (picture, _) = pretraining::example(series.seed, series.first, series.size);
-    let latent = vae.encode(&Var::constant(Picture::stack(&[&picture])?))?.mode();
+    let pictures: Vec<Picture> = (0..2).map(|index| series.example(index).0).collect();
+    let latent = vae.encode(&Var::constant(Picture::stack(&pictures.iter().collect::<Vec<_>>())?))?.mode();
     Ok(format!("{:08x}", crc32fast::hash(&latent.tensor().bytes()?)))
 }
 

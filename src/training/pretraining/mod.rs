@@ -134,10 +134,10 @@ impl Pretraining {
     /// Draws and encodes the pictures of the second stage, or reads what an earlier start of the run has encoded.
     fn pool(&self, vae: &AutoencoderKl, tokenizer: &ClipTokenizer) -> Result<Pool> {
         let recipe = &self.recipe.denoiser;
-        let series = |count, size| Series { seed: self.seed, first: 1 << 32, count, size };
+        let series = |count, size, close_ups| Series { seed: self.seed, first: 1 << 32, count, size, close_ups };
         let folder = self.folder.join("latents");
-        let small = latents::load_or_encode(&folder.join("small"), series(recipe.small_pictures, recipe.crop), vae, tokenizer)?;
-        let large = latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop), vae, tokenizer)?;
+        let small = latents::load_or_encode(&folder.join("small"), series(recipe.small_pictures, recipe.crop, true), vae, tokenizer)?;
+        let large = latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop, false), vae, tokenizer)?;
         let scale = 1.0 / small.root_mean_square()?;
         Ok(Pool { small, large, empty: tokenizer.encode("")?, scale })
     }

@@ -3,7 +3,7 @@
 use super::autoencoder::peak_signal_to_noise;
 use crate::autograd::Var;
 use crate::data::picture::Picture;
-use crate::data::pretraining;
+use crate::data::pretraining::{self, Framing};
 use crate::device::Device;
 use crate::diffusion::{Schedule, ddim, guide};
 use crate::error::Result;
@@ -19,10 +19,10 @@ use crate::tensor::random::Stream;
 pub const CAPTIONS: [&str; 16] = [
     "a photo of a blue woven fabric",
     "a photo of a brushed steel plate on a black background",
-    "a photo of a red plastic gear on a white background",
+    "a photo of a red plastic ring on a white background with a dark scratch",
     "a photo of a grained oak wood",
     "a photo of a white ceramic disc on a blue background",
-    "a photo of a speckled granite with a large red stain",
+    "a close-up photo of a speckled granite with a large red stain",
     "a photo of a yellow plastic capsule on a gray background",
     "a photo of a black rubber ring on a white background",
     "a photo of a brushed copper with a dark scratch",
@@ -30,8 +30,8 @@ pub const CAPTIONS: [&str; 16] = [
     "a photo of a white tiled wall with a dark crack",
     "a photo of a gray cast iron surface with rust",
     "a photo of a beige woven cloth with a red thread",
-    "a photo of a white plastic bottle from above on a black background",
-    "a photo of an orange plastic nut on a gray background with a dent",
+    "a photo of a white plastic plate on a black background with blue ink dots",
+    "a photo of an orange plastic nut on a gray background",
     "a white stain on a black background",
 ];
 
@@ -42,7 +42,7 @@ const HELD_OUT_SEED: u64 = 0x4845_4C44_4F55_5421;
 pub fn reconstructions(vae: &AutoencoderKl, size: usize, count: usize) -> Result<(Picture, f64)> {
     let (mut tiles, mut decoded_tiles, mut total) = (Vec::new(), Vec::new(), 0.0);
     for index in 0..count {
-        let (picture, _) = pretraining::example(HELD_OUT_SEED, index as u64, size);
+        let (picture, _) = pretraining::example(HELD_OUT_SEED, index as u64, size, Framing::Whole);
         let image = Picture::stack(&[&picture])?;
         let decoded = vae.decode(&vae.encode(&Var::constant(image.clone()))?.mode())?.to_device(Device::Cpu)?;
         total += peak_signal_to_noise(&decoded, &image)?;

@@ -75,11 +75,11 @@ pub struct TextRecipe {
 pub struct DenoiserRecipe {
     /// Optimiser steps, finishing ones included.
     pub steps: u64,
-    /// Steps at the end on whole large pictures, while the learning rate falls.
+    /// Steps at the end, while the learning rate falls: every other one of them on large pictures.
     pub finishing_steps: u64,
-    /// Small latents a step; a finishing step has a quarter as many large ones.
+    /// Small latents a step; a step on large ones has a quarter as many.
     pub batch: usize,
-    /// Small pictures, `crop` pixels a side, that are encoded once.
+    /// Small pictures, `crop` pixels a side, that are encoded once: half of them whole, half close-ups.
     pub small_pictures: usize,
     /// Large pictures, twice that, that are encoded once.
     pub large_pictures: usize,
@@ -116,8 +116,8 @@ const TINY_VAE: &str = r#"{
 const TINY_UNET: &str = r#"{
   "_class_name": "UNet2DConditionModel",
   "act_fn": "silu",
-  "attention_head_dim": 4,
-  "block_out_channels": [48, 64, 128],
+  "attention_head_dim": 5,
+  "block_out_channels": [40, 80, 160],
   "center_input_sample": false,
   "cross_attention_dim": 128,
   "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
@@ -236,10 +236,10 @@ impl Recipe {
             },
             text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
             denoiser: DenoiserRecipe {
-                steps: 25_000,
-                finishing_steps: 17_000,
+                steps: 17_500,
+                finishing_steps: 12_000,
                 batch: 16,
-                small_pictures: 8_000,
+                small_pictures: 12_000,
                 large_pictures: 3_000,
                 crop: 64,
                 learning_rate: 1e-3,

@@ -48,14 +48,14 @@ fn an_untrained_autoencoder_passes_colors() {
 }
 
 #[test]
-fn windows_are_parts_of_the_latents() {
+fn a_picture_s_latent_is_its_part_of_all() {
     let values = Tensor::from_f32((0..2 * 4 * 4 * 2).map(|value| value as f32).collect::<Vec<_>>(), &[2, 4, 4, 2]).unwrap();
     let latents = Latents::new(values.to_dtype(crate::tensor::DType::F16).unwrap(), Tensor::from_i32(vec![7, 8, 9, 10], &[2, 2]).unwrap()).unwrap();
-    let mut window = Vec::new();
-    latents.window(1, (1, 2), 2, 0.5, &mut window).unwrap();
-    assert_eq!(window, [22.0, 22.5, 23.0, 23.5, 26.0, 26.5, 27.0, 27.5], "picture 1, rows 1 and 2, columns 2 and 3");
+    let mut latent = Vec::new();
+    latents.append(1, 0.5, &mut latent).unwrap();
+    assert_eq!(latent, (32..64).map(|value| 0.5 * value as f32).collect::<Vec<_>>());
     assert_eq!(latents.caption(1).unwrap(), [9, 10]);
-    assert!(latents.window(1, (3, 2), 2, 1.0, &mut window).is_err());
+    assert!(latents.append(2, 1.0, &mut latent).is_err());
 }
 
 #[test]
