@@ -1,6 +1,8 @@
 //! Reverse-mode differentiation over explicit ops. A [`Var`] is a tensor with, where a gradient is wanted, the closure that sends a gradient on
 //! to what it was computed from. Nothing is recorded when no input wants a gradient, so inference costs nothing here. No op is known by name.
 
+mod recorded;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Deref;
@@ -8,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::device::Device;
+use crate::device::recording::Noted;
 use crate::error::{Result, anyhow, ensure};
 use crate::tensor::{self, Tensor};
 
@@ -30,6 +33,8 @@ struct Node {
     id: VarId,
     parents: Vec<Option<Arc<Node>>>,
     backward: Mutex<Option<Backward>>,
+    /// What a recording under way knows of the op.
+    noted: Option<Noted>,
 }
 
 /// A tensor that knows what it was computed from, where a gradient is wanted.
@@ -52,7 +57,7 @@ impl Var {
 
     /// A value whose gradient is wanted, under an id that outlives it (a parameter's).
     pub fn leaf_with_id(tensor: Tensor, id: VarId) -> Self {
-        Self { tensor, node: Some(Arc::new(Node { id, parents: Vec::new(), backward: Mutex::new(None) })) }
+        Self { tensor, node: Some(Arc::new(Node { id, parents: Vec::new(), backward: Mutex::new(None), noted: None })) }
     }
 
     /// The output of an op. `backward` gets the output's gradient (same shape and element type as `tensor`) and which inputs want theirs, and
@@ -62,20 +67,26 @@ impl Var {
         inputs: [&Var; N],
         backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + Send + 'static,
     ) -> Self {
+        let noted = recorded::note(&backward, &tensor, inputs);
         let wanted = inputs.map(Var::wants_gradient);
         if !wanted.contains(&true) {
             return Self::constant(tensor);
         }
-        Self::record_many(tensor, &inputs.map(Var::clone), move |gradient| Ok(backward(gradient, wanted)?.into()))
+        Self::computed(tensor, inputs, Box::new(move |gradient| Ok(backward(gradient, wanted)?.into())), noted)
     }
 
     /// [`Var::record`] for a number of inputs that is not known when compiling. An entry for an input that wants no gradient is ignored.
     pub fn record_many(tensor: Tensor, inputs: &[Var], backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>> + Send + 'static) -> Self {
+        let noted = recorded::note(&backward, &tensor, inputs);
         if !inputs.iter().any(Var::wants_gradient) {
             return Self::constant(tensor);
         }
-        let parents = inputs.iter().map(|input| input.node.clone()).collect();
-        let node = Node { id: VarId::fresh(), parents, backward: Mutex::new(Some(Box::new(backward))) };
+        Self::computed(tensor, inputs, Box::new(backward), noted)
+    }
+
+    fn computed<'a>(tensor: Tensor, inputs: impl IntoIterator<Item = &'a Self>, backward: Backward, noted: Option<Noted>) -> Self {
+        let parents = inputs.into_iter().map(|input| input.node.clone()).collect();
+        let node = Node { id: VarId::fresh(), parents, backward: Mutex::new(Some(backward)), noted };
         Self { tensor, node: Some(Arc::new(node)) }
     }
 
@@ -122,7 +133,7 @@ impl Var {
             }
             let backward = node.backward.lock().map_err(|_| anyhow!("a backward step panicked"))?.take();
             let backward = backward.ok_or_else(|| anyhow!("gradients of this graph were already computed once"))?;
-            let shares = backward(&gradient)?;
+            let shares = recorded::watch(node.noted.as_ref(), || backward(&gradient))?;
             drop(gradient);
             ensure!(shares.len() == node.parents.len(), "a backward step gave {} gradients for {} inputs", shares.len(), node.parents.len());
             for (parent, share) in node.parents.iter().zip(shares) {

@@ -19,6 +19,7 @@ mod masks;
 pub mod output;
 mod pipeline;
 mod pretrain;
+mod profile;
 mod quality;
 mod report;
 mod train;
@@ -149,6 +150,10 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Time, rate and memory of the models' main passes: a denoising step, a training step, decoding
     Bench(bench::Arguments),
+    /// Where the time goes: every kernel (on the CPU every op) and every layer of a pass, with its arithmetic, memory traffic and share of the roofline
+    ///
+    /// Times are a GPU's own (events around each kernel), on the CPU those between the ends of two ops.
+    Profile(profile::Arguments),
     /// A dry look at a data set: objects, defect types, counts, split, sizes, and every file that does not fit
     Check(check::Arguments),
     /// Learn the defect types of a data set in one run: an embedding for each type and one encoder of masks for all
@@ -225,6 +230,7 @@ impl Command {
                 | Self::Pretrain(_)
                 | Self::Forward(_)
                 | Self::Bench(_)
+                | Self::Profile(_)
                 | Self::TrainMasks(_)
                 | Self::Masks(_)
                 | Self::Pipeline(_)
@@ -237,6 +243,7 @@ fn run(command: &Command, globals: &Globals) -> Result<()> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, globals),
         Command::Bench(arguments) => bench::run(arguments, globals),
+        Command::Profile(arguments) => profile::run(arguments, globals),
         Command::Check(arguments) => check::run(arguments, globals),
         Command::Train(arguments) => train::run(arguments, globals),
         Command::TrainMasks(arguments) => train_masks::run(arguments, globals),

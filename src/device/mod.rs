@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod cuda;
 mod dtype;
+pub mod recording;
 
 use std::fmt;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 use crate::autograd::{Var, VarId};
+use crate::device::recording;
 use crate::error::{Result, ensure};
 use crate::nn::placement::Placement;
 use crate::tensor::Tensor;
@@ -86,8 +87,9 @@ impl Parameter {
         self.inner.id
     }
 
-    /// The value for a forward pass: a leaf when trainable, a constant when frozen.
+    /// The value for a forward pass: a leaf when trainable, a constant when frozen. A recording names what is computed next after it.
     pub fn var(&self) -> Var {
+        recording::visit(&self.inner.name);
         if self.is_trainable() { Var::leaf_with_id(self.value(), self.inner.id) } else { Var::constant(self.value()) }
     }
 

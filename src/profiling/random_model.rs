@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use crate::device::cpu::Buffer;
 use crate::error::Result;
 use crate::invalid_input;
+use crate::models::base::{BaseModel, Configs};
+use crate::models::tokenizer::ClipTokenizer;
 use crate::nn::{Init, ParameterSource};
 use crate::tensor::Tensor;
 
@@ -17,12 +19,27 @@ pub struct Preset {
     pub unet: &'static str,
     /// `vae/config.json`.
     pub vae: &'static str,
+    /// `text_encoder/config.json`.
+    pub text_encoder: &'static str,
+    /// `scheduler/scheduler_config.json`.
+    pub scheduler: &'static str,
+    /// What the tokenizer fills short texts with.
+    pub pad: &'static str,
     /// Tokens of a prompt.
     pub tokens: usize,
 }
 
 const VAE: &str = r#"{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "latent_channels": 4,
     "norm_num_groups": 32, "scaling_factor": 0.18215}"#;
+
+const SD15_TEXT_ENCODER: &str = r#"{"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "vocab_size": 49408, "hidden_size": 768,
+    "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12, "max_position_embeddings": 77, "hidden_act": "quick_gelu"}"#;
+
+const SD21_TEXT_ENCODER: &str = r#"{"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "vocab_size": 49408, "hidden_size": 1024,
+    "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16, "max_position_embeddings": 77, "hidden_act": "gelu"}"#;
+
+const SCHEDULER: &str = r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085,
+    "beta_end": 0.012, "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1, "prediction_type": "epsilon"}"#;
 
 const PRESETS: [Preset; 2] = [
     Preset {
@@ -32,6 +49,9 @@ const PRESETS: [Preset; 2] = [
             "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
             "layers_per_block": 2, "attention_head_dim": 8, "cross_attention_dim": 768}"#,
         vae: VAE,
+        text_encoder: SD15_TEXT_ENCODER,
+        scheduler: SCHEDULER,
+        pad: "<|endoftext|>",
         tokens: 77,
     },
     Preset {
@@ -41,6 +61,9 @@ const PRESETS: [Preset; 2] = [
             "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
             "layers_per_block": 2, "attention_head_dim": [5, 10, 20, 20], "cross_attention_dim": 1024, "use_linear_projection": true}"#,
         vae: VAE,
+        text_encoder: SD21_TEXT_ENCODER,
+        scheduler: SCHEDULER,
+        pad: "!",
         tokens: 77,
     },
 ];
@@ -52,6 +75,15 @@ impl Preset {
             Some(preset) => Ok(*preset),
             None => invalid_input!("--random {name}: expected {}", PRESETS.map(|preset| preset.name).join(" or ")),
         }
+    }
+
+    /// The whole model with [`FastNoise`] for weights.
+    ///
+    /// # Errors
+    /// When the configs are not usable.
+    pub fn model(&self) -> Result<BaseModel> {
+        let configs = Configs { text_encoder: self.text_encoder, unet: self.unet, vae: self.vae, scheduler: self.scheduler };
+        BaseModel::from_source(&configs, ClipTokenizer::clip(self.pad)?, &FastNoise)
     }
 }
 

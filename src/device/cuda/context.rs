@@ -41,6 +41,10 @@ pub struct Properties {
     pub memory: usize,
     /// Bytes of shared memory that a block may ask for.
     pub shared: u32,
+    /// Clocks a second of the multiprocessors, at most.
+    pub clock: f64,
+    /// Bytes a second that the memory gives, by its clock and its bus.
+    pub bandwidth: f64,
     /// The CUDA version that the driver knows: 13, 0.
     pub driver: (u32, u32),
 }
@@ -58,6 +62,10 @@ struct Gpu {
 /// A loaded entry point.
 pub(super) struct Function {
     pub handle: CudaFunction,
+    /// Registers of a thread.
+    pub registers: usize,
+    /// Bytes of shared memory that every block has.
+    pub static_shared: usize,
     /// Dynamic shared memory that it may use so far.
     allowed: Mutex<u32>,
 }
@@ -92,6 +100,9 @@ fn properties(ordinal: u32, driver: i32) -> Result<Properties, DriverError> {
     // SAFETY: the driver has started and gave this device.
     let attribute = |which| unsafe { result::device::get_attribute(device, which) }.map(i32::unsigned_abs);
     let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let hertz = |which| attribute(which).map(|kilohertz| 1e3 * f64::from(kilohertz));
+    // Two transfers a clock.
+    let memory_bits = 2.0 * f64::from(attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)?);
     Ok(Properties {
         ordinal,
         name: result::device::get_name(device)?,
@@ -100,6 +111,8 @@ fn properties(ordinal: u32, driver: i32) -> Result<Properties, DriverError> {
         // SAFETY: as above.
         memory: unsafe { result::device::total_mem(device) }?,
         shared: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
+        clock: hertz(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?,
+        bandwidth: hertz(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)? * memory_bits / 8.0,
         driver: (driver.unsigned_abs() / 1000, driver.unsigned_abs() % 1000 / 10),
     })
 }
@@ -220,13 +233,21 @@ impl Cuda {
         }
         let loaded = self.0.load(kernel, element)?.load_function(entry.name);
         let missing = |error| anyhow!("{} has no {} for {} in {element}: {}", kernel.name, entry.name, self.0.architecture, sentence(error));
-        let function = Arc::new(Function { handle: loaded.map_err(missing)?, allowed: Mutex::new(SHARED_UNASKED) });
+        let function = Arc::new(Function::new(loaded.map_err(missing)?));
         self.0.functions.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&function));
         Ok(function)
     }
 }
 
 impl Function {
+    fn new(handle: CudaFunction) -> Self {
+        use sys::CUfunction_attribute::{CU_FUNC_ATTRIBUTE_NUM_REGS, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES};
+        // Known to every driver; without them a profile has no occupancy, and nothing else is missing.
+        let attribute = |which| handle.get_attribute(which).map_or(0, |value| value.max(0) as usize);
+        let (registers, static_shared) = (attribute(CU_FUNC_ATTRIBUTE_NUM_REGS), attribute(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES));
+        Self { handle, registers, static_shared, allowed: Mutex::new(SHARED_UNASKED) }
+    }
+
     /// Lets the function use so much dynamic shared memory.
     pub(super) fn allow_shared(&self, bytes: u32) -> Result<(), DriverError> {
         let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);

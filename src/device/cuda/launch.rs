@@ -6,10 +6,12 @@ use std::sync::{Arc, LazyLock};
 
 use cudarc::driver::result;
 
-use super::context::Cuda;
+use super::context::{Cuda, Function};
+use super::interval::Interval;
 use super::memory::CudaStorage;
 use super::sources::{Entry, Kernel, Kind, Parameter, Pointee};
 use crate::device::cpu::{Buffer, CpuStorage};
+use crate::device::recording::{self, KernelShape};
 use crate::device::{DType, Storage};
 use crate::error::{Result, anyhow, bail, ensure};
 
@@ -51,7 +53,8 @@ struct Argument {
 }
 
 enum Shown {
-    Tensor(Arc<[usize]>),
+    /// Its shape and its bytes.
+    Tensor(Arc<[usize]>, u64),
     Null,
     Whole(i64),
     Real(f32),
@@ -123,7 +126,8 @@ impl Launch {
         } else {
             return self.wrong(format!("a tensor {shape:?}"));
         }
-        let mut launch = self.push(bits, Shown::Tensor(shape));
+        let size = (memory.elements() * memory.dtype().bytes()) as u64;
+        let mut launch = self.push(bits, Shown::Tensor(shape, size));
         launch.held.push(storage);
         launch
     }
@@ -222,6 +226,7 @@ impl Launch {
         let most_shared = self.cuda.properties().shared as usize;
         ensure!(self.shared <= most_shared, "{}: a block has at most {most_shared} bytes of shared memory here", self.described());
         let function = self.cuda.function(kernel, entry, self.element)?;
+        let interval = recording::is_on().then(|| Interval::now(&self.cuda)).transpose()?;
         let [x, y, z] = self.grid.map(|blocks| blocks as u32);
         let mut pointers: Vec<*mut c_void> = self.arguments.iter().map(|argument| (&raw const argument.bits).cast_mut().cast()).collect();
         let queued = self.cuda.context().bind_to_thread().and_then(|()| function.allow_shared(self.shared as u32)).and_then(|()| {
@@ -234,11 +239,31 @@ impl Launch {
             }
         });
         queued.map_err(|error| self.cuda.error(&self.described(), error))?;
+        if let Some(interval) = interval {
+            interval.end()?;
+            self.report(entry, &function, interval);
+        }
         static SYNCHRONOUS: LazyLock<bool> = LazyLock::new(|| std::env::var_os(SYNCHRONOUS_VARIABLE).is_some_and(|value| value == "1"));
         if *SYNCHRONOUS {
             self.cuda.synchronize().map_err(|error| anyhow!("{}: {error:#}", self.described()))?;
         }
         Ok(())
+    }
+
+    /// Tells the recording under way of the launch.
+    fn report(&self, entry: &'static Entry, function: &Function, interval: Interval) {
+        let (mut bytes, mut numbers) = ([0; 2], Vec::new());
+        for (parameter, argument) in entry.parameters.iter().zip(&self.arguments) {
+            let writes = matches!(parameter.kind, Kind::Pointer { writes: true, .. } | Kind::Table { writes: true, .. });
+            match &argument.shown {
+                Shown::Tensor(_, size) => bytes[usize::from(writes)] += size,
+                Shown::Whole(value) => numbers.push((parameter.name, *value)),
+                _ => {}
+            }
+        }
+        let shared = self.shared + function.static_shared;
+        let kernel = KernelShape { grid: self.grid, threads: self.threads, shared, registers: function.registers, numbers };
+        recording::launched(entry.name, self.element, bytes, kernel, interval);
     }
 
     /// The parameter that the next argument is for.
@@ -271,7 +296,7 @@ impl Launch {
         let parameters = self.found.as_ref().map_or(&[][..], |(_, entry)| entry.parameters);
         for (parameter, argument) in parameters.iter().zip(&self.arguments) {
             let _ = match &argument.shown {
-                Shown::Tensor(shape) => write!(text, ", {} {shape:?}", parameter.name),
+                Shown::Tensor(shape, _) => write!(text, ", {} {shape:?}", parameter.name),
                 Shown::Null => write!(text, ", {} none", parameter.name),
                 Shown::Whole(value) => write!(text, ", {} {value}", parameter.name),
                 Shown::Real(value) => write!(text, ", {} {value}", parameter.name),

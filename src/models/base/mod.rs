@@ -24,7 +24,7 @@ use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
-use crate::nn::{Placement, RandomInit};
+use crate::nn::{ParameterSource, Placement, RandomInit};
 use crate::tensor::DType;
 use source::Source;
 
@@ -100,11 +100,18 @@ impl BaseModel {
     /// # Errors
     /// When a config is not usable or the parts do not fit together.
     pub fn random(configs: &Configs, tokenizer: ClipTokenizer, seed: u64) -> Result<Self> {
-        let source = RandomInit { seed };
+        Self::from_source(configs, tokenizer, &RandomInit { seed })
+    }
+
+    /// A model whose parameters come from `source`.
+    ///
+    /// # Errors
+    /// When a config is not usable or the parts do not fit together.
+    pub fn from_source(configs: &Configs, tokenizer: ClipTokenizer, source: &dyn ParameterSource) -> Result<Self> {
         let config = |name: &str, text: &str| ConfigFile { text: text.to_owned(), origin: format!("{name}/config.json") };
-        let (text_encoder, text_part) = parts::build_text_encoder(&source, config("text_encoder", configs.text_encoder))?;
-        let (unet, unet_part) = parts::build_unet(&source, config("unet", configs.unet))?;
-        let (vae, vae_part) = parts::build_vae(&source, config("vae", configs.vae))?;
+        let (text_encoder, text_part) = parts::build_text_encoder(source, config("text_encoder", configs.text_encoder))?;
+        let (unet, unet_part) = parts::build_unet(source, config("unet", configs.unet))?;
+        let (vae, vae_part) = parts::build_vae(source, config("vae", configs.vae))?;
         let model = Self {
             text_encoder,
             unet,

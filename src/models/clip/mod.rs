@@ -9,6 +9,7 @@ mod tests;
 pub use config::{ClipActivation, ClipTextConfig};
 
 use crate::autograd::Var;
+use crate::device::recording;
 use crate::error::{Result, ensure};
 use crate::nn::{Embedding, LayerNorm, Path};
 use crate::ops;
@@ -70,6 +71,7 @@ impl ClipTextModel {
     /// # Shapes
     /// `[batch, length, width] -> ` the same.
     pub fn forward_embeddings(&self, token_embeddings: &Var) -> Result<Var> {
+        let _network = recording::network("text_encoder");
         let here = self.tokens.weight().placement();
         let [_, length, width] = token_embeddings.dims()?;
         let longest = self.config.max_position_embeddings;

@@ -10,6 +10,7 @@ pub use attention_weights::AttentionWeights;
 pub use config::{BlockKind, UnetConfig};
 
 use crate::autograd::Var;
+use crate::device::recording;
 use crate::error::{Result, ensure};
 use crate::nn::{Conv2d, GroupNorm, Path, Placement};
 use crate::ops::{Conv2dOptions, Reweighting};
@@ -83,6 +84,7 @@ impl Unet {
         ensure!(contexts == batch, "a batch of {batch} latents and of {contexts} contexts");
         ensure!(timesteps.shape() == [batch], "a batch of {batch} latents and time steps of shape {:?}", timesteps.shape());
         let sizes: Vec<_> = (0..self.config.levels()).map(|level| (height.div_ceil(1 << level), width.div_ceil(1 << level))).collect();
+        let _network = recording::network("unet");
         let here = self.placement();
         let conditioning = Conditioning {
             activated_time: self.time_embedding.forward_silu(timesteps)?,

@@ -10,6 +10,7 @@ pub use config::VaeConfig;
 pub use posterior::Posterior;
 
 use crate::autograd::Var;
+use crate::device::recording;
 use crate::error::{Result, ensure};
 use crate::nn::{Linear, Path, Placement};
 use decoder::Decoder;
@@ -63,6 +64,7 @@ impl AutoencoderKl {
         let cell = self.downscale();
         ensure!(channels == self.config.in_channels, "the image has {channels} channels, the autoencoder expects {}", self.config.in_channels);
         ensure!(height >= cell && width >= cell, "an image of {height}x{width} is smaller than one latent cell of {cell}x{cell}");
+        let _network = recording::network("vae");
         let here = self.encoder.placement();
         let moments = self.encoder.forward(&here.enter(image)?)?;
         Posterior::from_moments(&here.leave(&apply(&self.quant, moments)?)?)
@@ -74,6 +76,7 @@ impl AutoencoderKl {
         let [_, _, _, channels] = latent.dims()?;
         let expected = self.config.latent_channels;
         ensure!(channels == expected, "the latent has {channels} channels, the autoencoder expects {expected}");
+        let _network = recording::network("vae");
         let here = self.placement();
         here.leave(&self.decoder.forward(&apply(&self.post_quant, here.enter(latent)?)?)?)
     }
