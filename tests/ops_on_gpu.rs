@@ -3,7 +3,7 @@
 
 mod emulator;
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use emulator::{Emulator, Order, Sanitizer};
 
@@ -25,13 +25,38 @@ fn library_tests() -> String {
         .expect("cargo names the library's test program")
 }
 
+/// Runs the tests that compare devices, those with `names` in their path.
+fn compare(rig: &Emulator, order: Order, names: &str) -> Output {
+    let output = rig.command(library_tests(), order).args([names, "--test-threads", "2"]).output().expect("it starts");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(" 0 passed; 0 failed"), "no test was found for {names}");
+    output
+}
+
+#[track_caller]
+fn require_equal(sanitizer: Sanitizer, order: Order) {
+    let output = compare(&Emulator::new(sanitizer), order, "gpus_agree");
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{sanitizer:?}, {order:?}:\n{out}{err}");
+}
+
 #[test]
 fn every_op_equals_the_cpu() {
-    let program = library_tests();
-    for order in [Order::LateAndForward, Order::EagerAndReverse] {
-        let output = Emulator::new(Sanitizer::None).command(&program, order).args(["gpus_agree", "--test-threads", "2"]).output().expect("it starts");
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "in the order {order:?}:\n{text}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(!text.contains(" 0 passed"), "no test was found:\n{text}");
-    }
+    [Order::LateAndForward, Order::EagerAndReverse].into_iter().for_each(|order| require_equal(Sanitizer::None, order));
+}
+
+#[test]
+#[ignore = "takes minutes; CI runs it"]
+fn no_op_leaves_its_memory() {
+    require_equal(Sanitizer::AddressAndUndefined, Order::LateAndForward);
+}
+
+#[test]
+#[ignore = "takes minutes; CI runs it"]
+fn no_threads_of_a_block_race() {
+    require_equal(Sanitizer::Thread, Order::LateAndForward);
+    // With kernels that do not wait for each other the same run finds it.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let racing = compare(&Emulator::new(Sanitizer::Thread).without_barriers(folder.path()), Order::LateAndForward, "softmax::tests::gpus_agree");
+    let report = String::from_utf8_lossy(&racing.stderr);
+    assert!(!racing.status.success() && report.contains("ThreadSanitizer: data race") && report.contains("reduce.cuh"), "{report}");
 }

@@ -93,6 +93,17 @@ impl Emulator {
         Self { root, sanitizer }
     }
 
+    /// A copy in `folder` whose `__syncthreads()` does nothing: to see that races are found.
+    pub fn without_barriers(&self, folder: &Path) -> Self {
+        run(Command::new("cp").arg("-r").args([self.root.join("lib"), self.root.join("include")]).arg(folder));
+        let header = folder.join("include/emulator/engine.h");
+        let text = fs::read_to_string(&header).unwrap();
+        let (before, barrier) = text.split_once("#define __syncthreads() ").unwrap();
+        let behind = barrier.split_once('\n').unwrap().1;
+        fs::write(&header, format!("{before}#define __syncthreads() ((void)0)\n{behind}")).unwrap();
+        Self { root: folder.to_owned(), sanitizer: self.sanitizer }
+    }
+
     /// The folder with libcuda.so.1, libnvrtc.so and libemulator.so.
     pub fn libraries(&self) -> PathBuf {
         self.root.join("lib")
