@@ -188,3 +188,15 @@ fn what_cannot_be_is_refused() {
         refused(world.command("profile", arguments), parts);
     }
 }
+
+#[test]
+fn a_machine_without_a_gpu_predicts() {
+    let world = World::new();
+    refused(world.command("bench", &["--predict"]), &["--random"]);
+    refused(world.command("bench", &["--predict", "--random", "sd15", "--size", "100"]), &["--size 100", "a multiple of"]);
+    // The emulated compiler knows no registers.
+    let mut command = Emulator::new(Sanitizer::None).command(env!("CARGO_BIN_EXE_anodiff"), Order::LateAndForward);
+    command.args(["bench", "--predict", "--random", "sd15"]);
+    let output = command.output().unwrap();
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("how many registers"));
+}

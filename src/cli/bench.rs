@@ -10,8 +10,9 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::nn::Placement;
+use crate::profiling::prediction::{Compiled, Prediction};
 use crate::profiling::workload::{Part, Request, Workload};
-use crate::profiling::{Timing, measure, process};
+use crate::profiling::{Ceilings, Preset, Timing, measure, process};
 
 /// The command's options.
 #[derive(Debug, Args)]
@@ -23,6 +24,11 @@ pub struct Arguments {
     /// Timed runs of each pass
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
+    /// Predict times on an H100 from shapes and compiled kernels in place of measuring: without a GPU; needs --random and libnvrtc
+    ///
+    /// Without --size and --batch for 256 and 512 pixels and batches of 1, 8 and 32.
+    #[arg(long, requires = "random")]
+    predict: bool,
     /// Passes to measure
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,..", default_values_t = Part::NETWORKS)]
     parts: Vec<Part>,
@@ -40,9 +46,9 @@ pub(super) struct Work {
     /// Height and width of the image in pixels [default: the model's own; 256 with --random]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Images in one pass
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    batch: usize,
+    /// Images in one pass [default: 1]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     /// Denoising steps of a generation [default: the default preset's]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
@@ -51,7 +57,7 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn request(&self) -> Request {
         let Self { random, model, size, batch, steps } = self;
-        Request { random: random.clone(), model: model.clone(), size: *size, batch: *batch, steps: *steps }
+        Request { random: random.clone(), model: model.clone(), size: *size, batch: batch.unwrap_or(1), steps: *steps }
     }
 }
 
@@ -86,6 +92,9 @@ const WARM_UP: usize = 1;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
+    if arguments.predict {
+        return predict(&arguments.work, globals);
+    }
     let placement = globals.placement()?;
     if arguments.runs == 0 || arguments.runs > 100_000 {
         invalid_input!("--runs {}: expected 1 to 100000", arguments.runs);
@@ -126,6 +135,48 @@ fn measured(workload: &Workload, part: Part, runs: usize, placement: Placement) 
     // Of the process: a GPU's memory is not in it.
     let peak_bytes = if placement.device == Device::Cpu { process::peak_bytes() } else { None };
     Ok(Measured { part, milliseconds, forward_gflop: pass.forward_gflop, gflop_per_second, images_per_second, peak_bytes })
+}
+
+/// What was predicted.
+#[derive(Debug, Serialize)]
+struct Predictions {
+    /// Says that these are no measurements.
+    what: &'static str,
+    model: String,
+    ceilings: Ceilings,
+    predictions: Vec<Prediction>,
+}
+
+fn predict(work: &Work, globals: &Globals) -> Result<()> {
+    let model = work.request().model_name();
+    let preset = Preset::find(&model)?;
+    let sizes = work.size.map_or(vec![256, 512], |size| vec![size]);
+    let batches = work.batch.map_or(vec![1, 8, 32], |batch| vec![batch]);
+    for (&size, &batch) in sizes.iter().zip(&batches) {
+        // As for what is measured.
+        Workload::new(&Request { size: Some(size), batch, ..work.request() }, Placement::HOST)?;
+    }
+    let compiled = Compiled::new()?;
+    let pairs = sizes.iter().flat_map(|&size| batches.iter().map(move |&batch| (size, batch)));
+    let report = Predictions {
+        what: "PREDICTIONS for an H100 in f16, from the roofline, tiles and occupancy of the compiled kernels; nothing was measured",
+        model,
+        ceilings: Ceilings::h100(),
+        predictions: pairs.map(|(size, batch)| Prediction::new(&preset, size, batch, &compiled)).collect::<Result<_>>()?,
+    };
+    if globals.json {
+        return output::json(&report);
+    }
+    output::line(format_args!("{}: {}", report.model, report.what))?;
+    output::line("| pixels | batch | UNet ms | floor | VAE decode ms | floor | images/s, 50 steps | two passes | two passes and decoder |")?;
+    output::line("|---|---|---|---|---|---|---|---|---|")?;
+    for Prediction { size, batch, unet, decoder, one_pass, two_passes, exact, .. } in &report.predictions {
+        output::line(format_args!(
+            "| {size} | {batch} | {:.2} | {:.2} | {:.2} | {:.2} | {one_pass:.1} | {two_passes:.1} | {exact:.1} |",
+            unet.milliseconds, unet.floor, decoder.milliseconds, decoder.floor
+        ))?;
+    }
+    Ok(())
 }
 
 fn print(report: &Report) -> Result<()> {

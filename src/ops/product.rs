@@ -33,7 +33,7 @@ pub(crate) enum Lies {
 const PLAIN: Tiling = Tiling { name: "plain", rows: 64, columns: 64, threads: 256, splits: 1 };
 
 /// Tensor cores, the largest first.
-const TENSOR: [Tiling; 3] = [
+pub(crate) const TENSOR: [Tiling; 3] = [
     Tiling { name: "128x128", rows: 128, columns: 128, threads: 256, splits: 1 },
     Tiling { name: "128x64", rows: 128, columns: 64, threads: 128, splits: 1 },
     Tiling { name: "64x64", rows: 64, columns: 64, threads: 128, splits: 1 },

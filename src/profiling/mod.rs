@@ -4,6 +4,7 @@ pub mod arithmetic;
 mod ceilings;
 mod occupancy;
 mod operations;
+pub mod prediction;
 pub mod process;
 mod random_model;
 pub mod summary;

@@ -1,0 +1,47 @@
+use super::*;
+use crate::profiling::arithmetic;
+
+fn configs() -> (Preset, UnetConfig, VaeConfig) {
+    let preset = Preset::find("sd15").unwrap();
+    (preset, UnetConfig::from_json(preset.unet, "sd15").unwrap(), VaeConfig::from_json(preset.vae, "sd15").unwrap())
+}
+
+fn gflop(plan: &[Op]) -> f64 {
+    plan.iter().map(Op::operations).sum::<f64>() / 1e9
+}
+
+#[test]
+fn the_plan_is_the_models_arithmetic() {
+    let (preset, unet, vae) = configs();
+    // Keys and values of the context, which the plan leaves out, of 16 transformers; a few hundredths.
+    let found = gflop(&plan::unet(&unet, 32, 32, preset.tokens));
+    let expected = arithmetic::unet(&unet, 32, 32, preset.tokens) / 1e9;
+    assert!((0.97..1.0).contains(&(found / expected)), "{found} of {expected}");
+    assert!((gflop(&plan::vae_decoder(&vae, 32, 32)) / (arithmetic::vae_decoder(&vae, 32, 32) / 1e9) - 1.0).abs() < 1e-4);
+    // As PyTorch's FlopCounterMode counts diffusers' encoder at 256 pixels, with its normalisations.
+    assert!((gflop(&plan::vae_encoder(&vae, 32, 32)) / 273.4 - 1.0).abs() < 0.01, "{}", gflop(&plan::vae_encoder(&vae, 32, 32)));
+}
+
+#[test]
+fn the_floor_is_that_of_the_counted_shapes() {
+    let (preset, ..) = configs();
+    let compiled = Compiled::uniform(128);
+    // Counted by hooks on the diffusers modules: 2.27, 37.1 ms for the UNet, 7.63, 123 ms for the decoder. Sums of attention and of its inputs apart.
+    for (size, batch, unet, decoder) in [(256, 8, 2.27, 7.63), (512, 32, 37.1, 123.0)] {
+        let found = Prediction::new(&preset, size, batch, &compiled).unwrap();
+        let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.2, "{size} {batch}: {found} ms, expected {expected}");
+        near(found.unet.floor, unet);
+        near(found.decoder.floor, decoder);
+        assert!(found.unet.milliseconds > found.unet.floor && found.decoder.milliseconds > found.decoder.floor);
+        let sum: f64 = found.unet.kernels.iter().map(|row| row.milliseconds).sum();
+        assert!((sum / found.unet.milliseconds - 1.0).abs() < 1e-9);
+        assert!(found.one_pass > found.two_passes && found.two_passes > found.exact);
+    }
+}
+
+#[test]
+fn fewer_threads_on_a_multiprocessor_take_longer() {
+    let (preset, ..) = configs();
+    let time = |registers| Prediction::new(&preset, 256, 8, &Compiled::uniform(registers)).unwrap().decoder.milliseconds;
+    assert!(time(255) > 1.05 * time(32));
+}
