@@ -174,6 +174,7 @@ fn parameter(text: &str) -> Result<(String, String), String> {
         (false, "unsigned long long" | "size_t") => "Kind::U64".to_owned(),
         (false, "uint2") => "Kind::U32Pair".to_owned(),
         (false, "float") => "Kind::F32".to_owned(),
+        (false, "TensorMap") => "Kind::TensorMap".to_owned(),
         _ => return Err(format!("{name} has a type that a launch cannot pass: {value}; the known ones are in build/kernels.rs, fn parameter")),
     };
     Ok((name.to_owned(), kind))

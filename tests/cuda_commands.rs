@@ -168,21 +168,36 @@ fn the_device_is_named_and_a_full_one_is_the_users_to_correct() {
 }
 
 #[test]
-fn a_gpu_is_verified_before_its_first_use_and_not_used_when_it_is_wrong() {
+fn a_gpu_is_verified_before_its_first_use_and_what_is_wrong_is_not_used() {
     let world = World::new();
     weights::save(&world.path("in.safetensors"), &[("image".to_owned(), random("image", &[1, 3, 12, 16]))], &BTreeMap::new()).unwrap();
     let verifying = |device: &str, arguments: &[&str]| {
         let mut command = world.anodiff(device, Order::LateAndForward, arguments);
-        command.env_remove("ANODIFF_UNVERIFIED").env("ANODIFF_CACHE", world.path("cache"));
+        // As if Hopper's products were wrong.
+        command.env_remove("ANODIFF_UNVERIFIED").env("ANODIFF_CACHE", world.path("cache")).env("EMULATOR_IDLE", "product_");
         command
     };
-    let forward = ["forward", "vae-encode", "--model", "model", "--in", "in.safetensors", "--out", "out.safetensors"];
+    let forward = ["forward", "vae-encode", "--model", "model", "--in", "in.safetensors", "--out", "out.safetensors", "--dtype", "f16"];
     let stderr = |command| String::from_utf8(succeed(command).stderr).unwrap();
     let part = succeed(verifying("cuda", &["kernels", "verify", "--op", "weight_map,silu"]));
     assert_eq!(String::from_utf8_lossy(&part.stdout).matches("right").count(), 12);
     assert!(!world.path("cache/verdicts").exists(), "a part is no verdict");
-    assert!(stderr(verifying("cuda", &forward)).contains("comparing the CUDA kernels with the CPU"));
-    assert!(!stderr(verifying("auto", &forward)).contains("comparing"), "the verdict is kept");
+    let products = verifying("cuda", &["kernels", "verify", "--op", "linear 7x,linear 4x"]).output().unwrap();
+    let lines = String::from_utf8(products.stdout).unwrap();
+    let of = |word: &str, route: &str| lines.lines().filter(|line| line.starts_with(word) && line.contains(route)).count();
+    assert_eq!((products.status.code(), lines.lines().count()), (Some(1), 10), "{lines}");
+    assert_eq!([of("WRONG", "wgmma"), of("right", "mma.sync"), of("right", "plain")], [2, 2, 6], "{lines}");
+
+    // Others compute instead, and both times it is said.
+    let [first, second] = ["cuda", "auto"].map(|device| stderr(verifying(device, &forward)));
+    assert!(first.contains("comparing the CUDA kernels with the CPU") && !second.contains("comparing"), "the verdict is kept");
+    for text in [first, second] {
+        for named in ["linear by wgmma in f16", "conv2d by wgmma in bf16"] {
+            assert!(text.contains(named) && text.contains("so other kernels are used"), "{named}: {text}");
+        }
+    }
+    succeed(verifying("cpu", &[&forward[..6], &["--out", "cpu.safetensors"]].concat()));
+    world.assert_alike("out.safetensors", "cpu.safetensors", 1e-2);
 
     // As if softmax had been found wrong.
     let verdict = fs::read_dir(world.path("cache/verdicts")).unwrap().next().unwrap().unwrap().path();

@@ -10,12 +10,15 @@ use sha2::{Digest, Sha256};
 const ORDERS: [Order; 2] = [Order::LateAndForward, Order::EagerAndReverse];
 
 /// Cases of `check/` that must end well, with their arguments: 1 is f16, 2 is bf16.
-const CONFORMANCE: [(&str, &[i32]); 10] = [
+const CONFORMANCE: [(&str, &[i32]); 13] = [
     ("widening", &[1, 2]),
     ("narrowing", &[1, 2]),
     ("reduction", &[0]),
     ("products", &[1, 2]),
     ("copy_groups", &[0]),
+    ("boxes", &[1, 2]),
+    ("turns", &[0]),
+    ("warpgroup_products", &[1, 2]),
     ("exchanges", &[0]),
     ("places", &[0]),
     ("events", &[0]),
@@ -34,7 +37,7 @@ enum Found {
 use Found::{Error, Report, Wrong};
 
 /// Mistakes that both orders show.
-const MISTAKES: [(&str, Found); 26] = [
+const MISTAKES: [(&str, Found); 37] = [
     ("unwritten_shared", Wrong),
     ("unwritten_dynamic", Wrong),
     ("unset_local", Wrong),
@@ -51,6 +54,17 @@ const MISTAKES: [(&str, Found); 26] = [
     ("absent_lane", Error("__shfl_sync reads lane 31, which takes no part")),
     ("misaligned_rows", Error("ldmatrix: the shared address is not aligned to 16 bytes")),
     ("rows_outside_shared", Error("ldmatrix: 16 bytes at an address that is not shared memory of this block")),
+    ("boxes_misread", Wrong),
+    ("wrong_swizzle", Wrong),
+    ("missing_products_fence", Error("wgmma: no wgmma.fence since this thread could use its sums")),
+    ("missing_publication", Error("its barrier was made, but not published to the copy engine")),
+    ("too_many_bytes", Error("deadlock: 64 threads wait for a phase of a barrier in shared memory")),
+    ("missing_arrival", Error("deadlock: 64 threads wait for a phase of a barrier in shared memory")),
+    ("different_factors", Error("wgmma: the threads of the warpgroup give different factors")),
+    ("half_a_warpgroup", Error("64 in a warp operation")),
+    ("too_many_registers", Error("setmaxnreg: the warpgroups wait for 73728 registers for ever, there are 65536")),
+    ("odd_stride", Error("a tensor map with stride 18 in dimension 1: it must be a multiple of 16 bytes")),
+    ("large_box", Error("a tensor map with a box of size 257 in dimension 1: there are 1 to 256")),
     ("too_many_threads", Error("block (129, 1, 1), at most 128 threads")),
     ("too_much_dynamic", Error("65536 bytes of dynamic shared memory, the function's attribute allows 49152")),
     ("use_after_free", Error("parameter 1 points into freed memory")),
@@ -64,12 +78,15 @@ const MISTAKES: [(&str, Found); 26] = [
 ];
 
 /// Mistakes that only one order shows.
-const MISTAKES_OF_ONE_ORDER: [(&str, Order); 5] = [
+const MISTAKES_OF_ONE_ORDER: [(&str, Order); 8] = [
     ("missing_barrier_ahead", Order::LateAndForward),
     ("missing_barrier_behind", Order::EagerAndReverse),
     ("missing_event", Order::LateAndForward),
     ("early_overwrite", Order::LateAndForward),
     ("early_read", Order::LateAndForward),
+    ("missing_box_wait", Order::LateAndForward),
+    ("missing_products_wait", Order::LateAndForward),
+    ("early_release", Order::LateAndForward),
 ];
 
 /// Requires that a mistake is found, and that the same work without the mistake is right.

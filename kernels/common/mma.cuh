@@ -4,10 +4,14 @@
 #include "common/scalar.cuh"
 #include "common/shared.cuh"
 
-#ifndef CUDA_EMULATOR
-// The address in the shared window that PTX instructions take.
-__device__ __forceinline__ unsigned shared_address(const void* pointer) { return static_cast<unsigned>(__cvta_generic_to_shared(pointer)); }
+// The address in the shared window that PTX instructions and descriptors take.
+__device__ __forceinline__ unsigned shared_address(const void* pointer) {
+#ifdef CUDA_EMULATOR
+    return emulator::shared_address(pointer);
+#else
+    return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
 #endif
+}
 
 // ---- Asynchronous copies, global to shared (PTX ISA 9.7.9.25.3, cp.async) ----
 

@@ -1,41 +1,9 @@
 // One main loop for every matrix product: out [M, N] = A · Bᵀ (operands.cuh) with what is added behind it, on any architecture (plain) and on tensor
 // cores (sm_80 and up, f16 and bf16). A product may be split along the depth over gridDim.z; the parts go to f32 memory and are added in order.
 #pragma once
+#include "common/destination.cuh"
 #include "common/mma.cuh"
 #include "common/operands.cuh"
-
-// Where results go and what is added: bias [N]; per_group [M / group_rows, N]; residual [M, N]; null where absent. With `parts` [splits, M, N] the bare
-// sums go there instead.
-struct Destination {
-    element* out;
-    float* parts;
-    const element* bias;
-    const element* per_group;
-    const element* residual;
-    int rows, columns, group_rows;
-
-    __device__ __forceinline__ void finish(int row, int column, float sum) const {
-        size_t at = (size_t)row * columns + column;
-        if (bias) sum += load(bias[column]);
-        if (per_group) sum += load(per_group[(size_t)(row / group_rows) * columns + column]);
-        if (residual) sum += load(residual[at]);
-        out[at] = store<element>(sum);
-    }
-    __device__ __forceinline__ void write(int row, int column, float sum) const {
-        if (row >= rows || column >= columns) return;
-        if (parts) parts[((size_t)blockIdx.z * rows + row) * columns + column] = sum;
-        else finish(row, column, sum);
-    }
-};
-
-// Adds the parts in their order. Grid: x over the elements, 256 threads.
-__device__ __forceinline__ void add_parts(const Destination& to, int splits) {
-    size_t elements = (size_t)to.rows * to.columns, i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= elements) return;
-    float sum = 0.0f;
-    for (int part = 0; part < splits; part++) sum += to.parts[part * elements + i];
-    to.finish(i / to.columns, i % to.columns, sum);
-}
 
 // This block's share of the depth, in whole steps.
 __device__ __forceinline__ void share_of_depth(int depth, int step, int& begin, int& end) {

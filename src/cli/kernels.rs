@@ -30,8 +30,9 @@ enum Action {
     Compile(Compile),
     /// Compare every op on a GPU with the CPU: values and gradients, in every element type
     ///
-    /// Done by itself before a GPU's first use; the verdict is kept for this GPU, driver, compiler and build in the cache's folder. Exit code 1 when an op
-    /// is wrong: then the GPU is not used. ANODIFF_UNVERIFIED=1 uses a GPU without.
+    /// Done by itself before a GPU's first use; the verdict is kept for this GPU, driver, compiler and build in the cache's folder. Matrix products are
+    /// compared by each of their kernels: plain, mma.sync, wgmma. Exit code 1 when something is wrong: then the op's other kernels are used, or, if it has
+    /// none, the GPU is not. ANODIFF_UNVERIFIED=1 uses a GPU without.
     Verify(Verify),
 }
 
@@ -190,7 +191,8 @@ fn verify(chosen: &Verify, globals: &Globals) -> Result<()> {
             let verdict_word = if verdict.is_right() { "right" } else { "WRONG" };
             let error = verdict.error.map(|error| format!("error {error:.1e} of {:.1e}", verdict.tolerance));
             let found = error.or_else(|| verdict.failure.clone()).unwrap_or_default();
-            output::line(format!("{verdict_word}  {:<4}  {:<32}  {found}", verdict.dtype, verdict.op))?;
+            let route = verdict.variant.as_ref().map(|kernels| kernels.route.to_string()).unwrap_or_default();
+            output::line(format!("{verdict_word}  {:<4}  {:<8}  {:<44}  {found}", verdict.dtype, route, verdict.op))?;
         }
     }
     match verification.wrong().len() {

@@ -39,6 +39,7 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use loss::{MaskedMean, masked_mse, mean, mse, sum};
 pub use place::place;
+pub use product::Route;
 pub use random::normal;
 pub use resize::{area_pool, average_pool, max_pool, resize_bilinear, upsample_nearest};
 pub use shape::{concat, embedding, narrow, reshape};

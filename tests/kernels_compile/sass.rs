@@ -1,5 +1,5 @@
-//! The machine code of the tensor-core kernels: products on the tensor cores (HMMA), operands by `ldmatrix` (LDSM), copies that do not wait (LDGSTS).
-//! NVIDIA's disassembler prints it; its wheel is fetched where the machine has none.
+//! The machine code of the tensor-core kernels: products on the tensor cores (HMMA), operands by `ldmatrix` (LDSM), copies that do not wait (LDGSTS); on
+//! Hopper products of a warpgroup (HGMMA), boxes by the copy engine (UTMALDG), registers that change hands (USETMAXREG). NVIDIA's disassembler prints it; its wheel is fetched where the machine has none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,29 +13,33 @@ const WITH_TENSOR_CORES: [&str; 4] = ["f16-sm_80", "f16-sm_90a", "f16-sm_120", "
 const WITHOUT: [&str; 2] = ["f32-sm_90a", "f16-sm_75"];
 const EXPECTED: [&str; 3] = ["HMMA", "LDSM", "LDGSTS"];
 
-/// How many of each of [`EXPECTED`] every entry point has.
-type Counts = BTreeMap<String, [usize; EXPECTED.len()]>;
+/// Hopper's: what its kernels have, barriers in shared memory (SYNCS) among it, and what they must not have: memory that is local to a thread, products
+/// of a single warp.
+const ON_HOPPER: [&str; 8] = ["HGMMA", "UTMALDG", "USETMAXREG", "WARPGROUP", "SYNCS", "LDL", "STL", "HMMA"];
+
+/// How many of each of some instructions every entry point has.
+type Counts<const N: usize> = BTreeMap<String, [usize; N]>;
 
 fn disassembler() -> Option<PathBuf> {
     let on_path = Command::new("nvdisasm").arg("--version").output().is_ok_and(|output| output.status.success());
     if on_path { Some("nvdisasm".into()) } else { fetched("nvidia-cuda-nvdisasm", "nvidia/cu13/bin/nvdisasm") }
 }
 
-fn instructions(disassembler: &Path, binary: &Path) -> Counts {
+fn instructions<const N: usize>(disassembler: &Path, binary: &Path, names: [&str; N]) -> Counts<N> {
     let output = Command::new(disassembler).arg("-c").arg(binary).output().expect("the disassembler starts");
     assert!(output.status.success(), "{}: {}", binary.display(), String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
-    let (mut counts, mut entry) = (Counts::new(), String::new());
+    let (mut counts, mut entry) = (Counts::<N>::new(), String::new());
     for line in text.lines() {
         if let Some(name) = line.strip_prefix(".text.").and_then(|rest| rest.strip_suffix(':')) {
             entry = name.to_owned();
-            counts.insert(entry.clone(), Default::default());
+            counts.insert(entry.clone(), [0; N]);
         } else if let Some(found) = counts.get_mut(&entry) {
             // "/*0a30*/   @!P0 LDGSTS.E.BYPASS ...": the operation is the first word that is no predicate.
             let code = line.split_once("*/").map_or("", |(_, rest)| rest);
             let operation = code.split_whitespace().find(|word| !word.starts_with('@')).unwrap_or("");
             let name = operation.split('.').next().unwrap_or("");
-            EXPECTED.iter().zip(found).filter(|(expected, _)| **expected == name).for_each(|(_, count)| *count += 1);
+            names.iter().zip(found).filter(|(expected, _)| **expected == name).for_each(|(_, count)| *count += 1);
         }
     }
     assert!(!counts.is_empty(), "{}: no code", binary.display());
@@ -61,7 +65,7 @@ fn tensor_core_kernels_compute_on_tensor_cores() {
     for kernel in ["linear", "conv2d", "attention", "cross_attention"] {
         let code = |variant: &str| {
             let binary = binaries().join(format!("{kernel}-{variant}.cubin"));
-            binary.is_file().then(|| instructions(&disassembler, &binary))
+            binary.is_file().then(|| instructions(&disassembler, &binary, EXPECTED))
         };
         for variant in WITH_TENSOR_CORES {
             let counts = code(variant).unwrap_or_else(|| panic!("{kernel} was not compiled for {variant}"));
@@ -81,4 +85,26 @@ fn tensor_core_kernels_compute_on_tensor_cores() {
         }
     }
     assert!(seen >= 100, "only {seen} tensor-core entry points were seen");
+}
+
+#[test]
+fn hopper_kernels_multiply_as_warpgroups_what_the_copy_engine_brings() {
+    if report().is_none() {
+        return;
+    }
+    let Some(disassembler) = disassembler() else {
+        not_run("the look into Hopper's machine code", "there is no nvdisasm here and none could be fetched with pip");
+        return;
+    };
+    for element in ["f16", "bf16"] {
+        let counts = instructions(&disassembler, &binaries().join(format!("product_hopper-{element}-sm_90a.cubin")), ON_HOPPER);
+        assert_eq!(counts.len(), 4, "{:?}", counts.keys());
+        for (entry, found) in counts {
+            let place = format!("{entry} in {element}: {ON_HOPPER:?} {found:?} times");
+            // Four products of 16 a step, a box of each factor, a change of registers for each role; a fence and two waits. The assembler would wait after
+            // every product if the sums were touched while they are on their way.
+            assert_eq!(found[..4], [4, 2, 2, 3], "{place}");
+            assert!(found[4] > 0 && found[5..] == [0; 3], "{place}");
+        }
+    }
 }

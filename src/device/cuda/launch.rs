@@ -4,12 +4,13 @@ use std::ffi::c_void;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
-use cudarc::driver::result;
+use cudarc::driver::{result, sys};
 
 use super::context::{Cuda, Function};
 use super::interval::Interval;
 use super::memory::CudaStorage;
 use super::sources::{Entry, Kernel, Kind, Parameter, Pointee};
+use super::tensor_map::Description;
 use crate::device::cpu::{Buffer, CpuStorage};
 use crate::device::recording::{self, KernelShape};
 use crate::device::{DType, Storage};
@@ -46,10 +47,26 @@ pub struct Launch {
     mistake: Option<String>,
 }
 
-/// An argument as the driver reads it (at most eight bytes), and what is shown of it.
+/// An argument as the driver reads it, and what is shown of it.
 struct Argument {
-    bits: u64,
+    content: Content,
     shown: Shown,
+}
+
+enum Content {
+    /// At most eight bytes.
+    Word(u64),
+    Map(Box<sys::CUtensorMap>),
+}
+
+impl Content {
+    /// Where the driver finds it.
+    fn place(&self) -> *mut c_void {
+        match self {
+            Self::Word(bits) => (&raw const *bits).cast_mut().cast(),
+            Self::Map(map) => (&raw const **map).cast_mut().cast(),
+        }
+    }
 }
 
 enum Shown {
@@ -130,6 +147,34 @@ impl Launch {
         let mut launch = self.push(bits, Shown::Tensor(shape, size));
         launch.held.push(storage);
         launch
+    }
+
+    /// Boxes of a tensor, which the kernel copies into shared memory: `sizes` as the kernel counts the elements and `window` those of a box, both
+    /// innermost first. Of f16 or bf16; rows of whole 16 bytes, boxes at most 256 long, 64 innermost.
+    pub fn boxes(mut self, tensor: &impl Resident, sizes: &[usize], window: &[usize]) -> Self {
+        let (storage, shape) = tensor.storage_and_shape();
+        let memory = match (&*storage, self.parameter()) {
+            (Storage::Cuda(memory), Some(Parameter { kind: Kind::TensorMap, .. })) if memory.cuda() == self.cuda => memory,
+            (other, _) => return self.wrong(format!("boxes of {shape:?} on {}", other.device())),
+        };
+        if memory.dtype() != self.element || sizes.iter().product::<usize>() != memory.elements() {
+            let (found, expected) = (memory.dtype(), self.element);
+            return self.wrong(format!("boxes of {found} {shape:?}, expected {expected} {sizes:?}"));
+        }
+        let Some(description) = Description::new(memory.address(), memory.dtype(), sizes, window) else {
+            return self.wrong(format!("boxes {window:?} of {sizes:?}"));
+        };
+        match description.encode() {
+            Ok(map) => {
+                self.held.push(storage);
+                self.arguments.push(Argument { content: Content::Map(Box::new(map)), shown: Shown::Tensor(shape) });
+                self
+            }
+            Err(error) => {
+                let error = self.cuda.error("describing a tensor", error);
+                self.wrong(format!("boxes {window:?} of {sizes:?}: {error:#}"))
+            }
+        }
     }
 
     /// The address of a table with the addresses of these tensors; null in the place of one that is not there.
@@ -228,10 +273,10 @@ impl Launch {
         let function = self.cuda.function(kernel, entry, self.element)?;
         let interval = recording::is_on().then(|| Interval::now(&self.cuda)).transpose()?;
         let [x, y, z] = self.grid.map(|blocks| blocks as u32);
-        let mut pointers: Vec<*mut c_void> = self.arguments.iter().map(|argument| (&raw const argument.bits).cast_mut().cast()).collect();
+        let mut pointers: Vec<*mut c_void> = self.arguments.iter().map(|argument| argument.content.place()).collect();
         let queued = self.cuda.context().bind_to_thread().and_then(|()| function.allow_shared(self.shared as u32)).and_then(|()| {
-            // SAFETY: the function is loaded for good; number, kind and size of the arguments are those of its declaration, and they are little endian
-            // in eight bytes each. The memory is alive until the launch is queued, and what frees it is queued on the same stream after that. That the
+            // SAFETY: the function is loaded for good; number, kind and size of the arguments are those of its declaration, words little endian in eight
+            // bytes each, tensor maps as the driver made them. The memory is alive until the launch is queued, and what frees it is queued on the same stream after that. That the
             // kernel stays inside its tensors is the promise of the op, whose Geometry gave the sizes.
             unsafe {
                 let (stream, shared) = (self.cuda.stream().cu_stream(), self.shared as u32);
@@ -272,7 +317,7 @@ impl Launch {
     }
 
     fn push(mut self, bits: u64, shown: Shown) -> Self {
-        self.arguments.push(Argument { bits, shown });
+        self.arguments.push(Argument { content: Content::Word(bits), shown });
         self
     }
 

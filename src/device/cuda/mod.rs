@@ -15,6 +15,7 @@ mod nvrtc;
 mod ranges;
 mod resources;
 mod sources;
+mod tensor_map;
 
 pub use architecture::Architecture;
 pub use cache::{Cache, FOLDER_VARIABLE};

@@ -71,6 +71,8 @@ pub enum Kind {
     U32Pair,
     /// `float`.
     F32,
+    /// `TensorMap` of `kernels/common/hopper.cuh`: boxes of a tensor.
+    TensorMap,
 }
 
 /// What lies at a pointer.

@@ -3,7 +3,7 @@
 use super::{Added, Geometry};
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, column_sums};
+use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
 use crate::tensor::Tensor;
 
 impl Geometry {
@@ -11,6 +11,12 @@ impl Geometry {
     fn arguments(&self) -> [usize; 12] {
         let &Self { batch, size, inputs, outputs, kernel, stride, before, output_size } = self;
         [batch, size[0], size[1], inputs, outputs, kernel[0], kernel[1], stride, before[0], before[1], output_size[0], output_size[1]]
+    }
+
+    /// The forward product for Hopper's kernels: the image's boxes move by whole pixels, so the stride must be 1.
+    fn windows(&self) -> Option<Windows> {
+        let &Self { batch, size, inputs, kernel, before, output_size: [height, width], .. } = self;
+        (self.stride == 1).then_some(Windows { cells: [batch, height, width], image: size, taps: kernel, before, channels: inputs })
     }
 }
 
@@ -25,6 +31,7 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &T
         nominal_rows: USUAL_BATCH * cells,
         lies: [Lies::Along, Lies::Along],
         whole_packs: geometry.inputs.is_multiple_of(WHOLE),
+        windows: geometry.windows(),
         factors: [x, &weight],
         added: &[terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
         geometry: &geometry.arguments(),
@@ -47,8 +54,19 @@ pub(super) fn backward(
     let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
     let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
         let (geometry, added) = (geometry.arguments(), [None, None, None]);
-        let product =
-            Product { op: "conv2d", pass, sizes, nominal_rows, lies, whole_packs, factors, added: &added, geometry: &geometry, parts_geometry: &[1] };
+        let product = Product {
+            op: "conv2d",
+            pass,
+            sizes,
+            nominal_rows,
+            lies,
+            whole_packs,
+            windows: None,
+            factors,
+            added: &added,
+            geometry: &geometry,
+            parts_geometry: &[1],
+        };
         product.run(device, shape)
     };
     let mut shares = [const { None }; 5];

@@ -3,7 +3,7 @@
 use super::Geometry;
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, column_sums};
+use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
 use crate::tensor::Tensor;
 
 /// Rows of a batch of usual size: the axes between the first and the last belong to a sample.
@@ -23,6 +23,7 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &T
         nominal_rows: nominal_rows(x.shape()),
         lies: [Lies::Along, Lies::Along],
         whole_packs: inputs.is_multiple_of(WHOLE),
+        windows: Some(Windows { cells: [1, 1, rows], image: [1, rows], taps: [1, 1], before: [0, 0], channels: inputs }),
         factors: [x, &weight],
         added: &[bias.as_ref()],
         geometry: &[rows, inputs, outputs],
@@ -50,6 +51,7 @@ pub(super) fn backward(
             nominal_rows: if pass == "to_x" { nominal_rows(gradient.shape()) } else { sizes[0] },
             lies,
             whole_packs,
+            windows: None,
             factors,
             added: &[None],
             geometry: &[rows, inputs, outputs],

@@ -14,6 +14,8 @@ type Run = Box<dyn Fn(&[Var], Device) -> Result<Var>>;
 pub(super) struct Case {
     /// The op and its shape.
     pub op: String,
+    /// The op as its routes know it, if it is made of matrix products.
+    pub product: Option<&'static str>,
     /// Whether its inputs have gradients.
     pub gradients: bool,
     /// The op.
@@ -26,11 +28,15 @@ pub(super) struct Case {
 impl Case {
     fn new(op: impl Into<String>, shapes: &[&[usize]], run: impl Fn(&[Var], Device) -> Result<Var> + 'static) -> Self {
         let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
-        Self { op: op.into(), gradients: true, run: Box::new(run), shapes, exact: false }
+        Self { op: op.into(), product: None, gradients: true, run: Box::new(run), shapes, exact: false }
     }
 
     fn exact(op: &str, shapes: &[&[usize]], run: impl Fn(&[Var], Device) -> Result<Var> + 'static) -> Self {
         Self { gradients: false, exact: true, ..Self::new(op, shapes, run) }
+    }
+
+    fn product(self, name: &'static str) -> Self {
+        Self { product: Some(name), ..self }
     }
 
     /// Random inputs.
@@ -61,30 +67,50 @@ fn marks(shape: &[usize], device: Device) -> Result<Tensor> {
     Tensor::from_f32((0..count).map(|index: usize| f32::from(u8::from(index % 3 != 1))).collect::<Vec<_>>(), shape)?.to_device(device)
 }
 
-/// Every comparison.
-pub(super) fn all() -> Vec<Case> {
-    [products(), attentions(), norms(), elements(), images(), losses(), sampling()].into_iter().flatten().collect()
+/// Every comparison, for a device of so many multiprocessors.
+pub(super) fn all(processors: usize) -> Vec<Case> {
+    [products(), matrices_in_every_tile(processors), attentions(), norms(), elements(), images(), losses(), sampling()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn products() -> Vec<Case> {
     let mut cases = Vec::new();
     for [rows, inputs, outputs] in [[130, 96, 72], [7, 33, 17], [4, 320, 640]] {
         let shapes: [&[usize]; 3] = [&[2, rows, inputs], &[outputs, inputs], &[outputs]];
-        cases.push(Case::new(format!("linear {rows}x{inputs}->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2]))));
+        let case = Case::new(format!("linear {rows}x{inputs}->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2])));
+        cases.push(case.product("linear"));
     }
     for ([inputs, outputs], kernel, stride) in [([16, 24], 3, 1), ([32, 64], 3, 2), ([3, 20], 3, 1), ([40, 4], 3, 1), ([64, 48], 1, 1)] {
         let shapes: [&[usize]; 3] = [&[2, 11, 9, inputs], &[outputs, kernel, kernel, inputs], &[outputs]];
         let options = Conv2dOptions::new(stride, kernel / 2);
-        cases.push(Case::new(format!("conv2d {kernel}x{kernel}/{stride} {inputs}->{outputs}"), &shapes, move |x, _| {
+        let case = Case::new(format!("conv2d {kernel}x{kernel}/{stride} {inputs}->{outputs}"), &shapes, move |x, _| {
             ops::conv2d(&x[0], &x[1], Some(&x[2]), options, Epilogue::default())
-        }));
+        });
+        cases.push(case.product("conv2d"));
     }
-    let shapes: [&[usize]; 5] = [&[2, 8, 8, 32], &[32, 3, 3, 32], &[32], &[2, 32], &[2, 8, 8, 32]];
-    cases.push(Case::new("conv2d with time and residual", &shapes, |x, _| {
-        let epilogue = Epilogue { per_channel: Some(&x[3]), residual: Some(&x[4]) };
-        ops::conv2d(&x[0], &x[1], Some(&x[2]), Conv2dOptions::new(1, 1), epilogue)
-    }));
+    // The second has a depth that is divided.
+    for (size, channels) in [(8, 32), (4, 136)] {
+        let image: &[usize] = &[2, size, size, channels];
+        let shapes: [&[usize]; 5] = [image, &[channels, 3, 3, channels], &[channels], &[2, channels], image];
+        let case = Case::new(format!("conv2d with time and residual, {channels} channels"), &shapes, |x, _| {
+            let epilogue = Epilogue { per_channel: Some(&x[3]), residual: Some(&x[4]) };
+            ops::conv2d(&x[0], &x[1], Some(&x[2]), Conv2dOptions::new(1, 1), epilogue)
+        });
+        cases.push(case.product("conv2d"));
+    }
     cases
+}
+
+/// Tiles are chosen by how well they fill a device: the largest are taken for matrices that are large for it.
+fn matrices_in_every_tile(processors: usize) -> Vec<Case> {
+    let rows = processors.div_ceil(2) * 128;
+    let case = |outputs: usize| {
+        let shapes: [&[usize]; 3] = [&[rows, 24], &[outputs, 24], &[outputs]];
+        Case::new(format!("linear {rows}x24->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2]))).product("linear")
+    };
+    [256, 320, 512].map(case).into()
 }
 
 fn attentions() -> Vec<Case> {

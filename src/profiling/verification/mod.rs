@@ -1,5 +1,6 @@
 //! Whether a GPU's kernels are right: every op on random data against the CPU, values and gradients, in every element type. A layout of fragments that
 //! was never seen on some GPU must not spoil anyone's images, so a GPU is checked before its first use by a build of the program and the verdict is kept.
+//! Where an op has several kernels ([`Route`]), each is judged by itself, and the others are used in place of one that is wrong.
 
 mod cases;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::device::cuda::{Cache, Compiler, Cuda, KERNELS, Variant, compile_all};
 use crate::digest::hexadecimal;
 use crate::error::{Context, Result, bail};
 use crate::files;
+use crate::ops::Route;
 use crate::tensor::random::Stream;
 use crate::tensor::{DType, Tensor};
 use crate::training::progress::{Progress, note};
@@ -40,6 +42,17 @@ pub struct Verdict {
     pub tolerance: f64,
     /// What the driver or the op said when it failed.
     pub failure: Option<String>,
+    /// Which of the op's kernels, for an op that has several for this shape.
+    pub variant: Option<Kernels>,
+}
+
+/// Some of an op's kernels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kernels {
+    /// The op's name.
+    pub op: String,
+    /// Which of them.
+    pub route: Route,
 }
 
 impl Verdict {
@@ -47,6 +60,11 @@ impl Verdict {
     pub fn is_right(&self) -> bool {
         // Written so that NaN is wrong.
         self.error.is_some_and(|error| error <= self.tolerance)
+    }
+
+    /// Whether other kernels compute the same where these are not used.
+    fn has_substitute(&self) -> bool {
+        self.variant.as_ref().is_some_and(|kernels| kernels.route != Route::Plain)
     }
 }
 
@@ -66,12 +84,26 @@ impl Verification {
     pub fn wrong(&self) -> Vec<&Verdict> {
         self.verdicts.iter().filter(|verdict| !verdict.is_right()).collect()
     }
+
+    /// Lets other kernels compute where some are wrong; their names, `linear by wgmma in f16`.
+    fn substitute(&self, cuda: Cuda) -> Result<Vec<String>> {
+        let mut named = Vec::new();
+        for verdict in self.wrong() {
+            let Some(Kernels { op, route }) = verdict.variant.as_ref().filter(|_| verdict.has_substitute()) else { continue };
+            let name = format!("{op} by {route} in {}", verdict.dtype);
+            if !named.contains(&name) {
+                route.refuse(cuda, op, DType::parse(&verdict.dtype)?);
+                named.push(name);
+            }
+        }
+        Ok(named)
+    }
 }
 
 /// Lets a GPU be used whose kernels are right: verifies them when no verdict is kept for this GPU, driver, compiler and build.
 ///
 /// # Errors
-/// When an op is wrong, naming it.
+/// When an op is wrong for which there are no other kernels, naming it.
 pub fn ensure_verified(cuda: Cuda) -> Result<()> {
     if std::env::var_os(UNVERIFIED_VARIABLE).is_some_and(|value| value == "1") {
         return Ok(());
@@ -80,7 +112,13 @@ pub fn ensure_verified(cuda: Cuda) -> Result<()> {
         Some(verification) => verification,
         None => verify(cuda, |_| true)?,
     };
-    let wrong: Vec<String> = verification.wrong().iter().map(|verdict| format!("{} in {}", verdict.op, verdict.dtype)).collect();
+    let substituted = verification.substitute(cuda)?;
+    if !substituted.is_empty() {
+        let (device, list) = (&cuda.properties().name, substituted.join(", "));
+        note(&format!("{list}: wrong on {device} ({cuda}), so other kernels are used; please report what `anodiff kernels verify` prints"));
+    }
+    let hopeless = verification.wrong().into_iter().filter(|verdict| !verdict.has_substitute());
+    let wrong: Vec<String> = hopeless.map(|verdict| format!("{} in {}", verdict.op, verdict.dtype)).collect();
     if !wrong.is_empty() {
         bail!(
             "{} ({cuda}) computes {} differently from the CPU, so it is not used; use --device cpu, and please report what `anodiff kernels verify` prints",
@@ -96,7 +134,9 @@ pub fn ensure_verified(cuda: Cuda) -> Result<()> {
 /// # Errors
 /// When a kernel does not compile.
 pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> {
-    let cases: Vec<Case> = cases::all().into_iter().filter(|case| wants(&case.op)).collect();
+    let all = cases::all(cuda.properties().processors as usize);
+    let count = all.len();
+    let cases: Vec<Case> = all.into_iter().filter(|case| wants(&case.op)).collect();
     note(&format!("comparing the CUDA kernels with the CPU on {} ({cuda}); this happens once", cuda.properties().name));
     let variants = Variant::all(&[cuda.architecture()]);
     for compiled in compile_all(&variants, Cache::of_user().as_ref(), |_| {})? {
@@ -105,15 +145,28 @@ pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> 
     let mut verdicts = Vec::new();
     let mut progress = Progress::new("verify", "op", cases.len() as u64, 0);
     for (number, case) in cases.iter().enumerate() {
-        verdicts.extend(case.dtypes().iter().map(|&dtype| judge(case, Device::Cuda(cuda), dtype)));
+        verdicts.extend(case.dtypes().iter().flat_map(|&dtype| judge_kernels(case, cuda, dtype)));
         progress.update(number as u64 + 1, "");
     }
     progress.finish();
     let verification = Verification { device: cuda.properties().name.clone(), driver: cuda.properties().driver, verdicts };
-    if cases.len() == cases::all().len() {
+    if cases.len() == count {
         keep(cuda, &verification);
     }
     Ok(verification)
+}
+
+/// One verdict on a case, or one on each route that computes it.
+fn judge_kernels(case: &Case, cuda: Cuda, dtype: DType) -> Vec<Verdict> {
+    let Some(op) = case.product else { return vec![judge(case, Device::Cuda(cuda), dtype)] };
+    let routes = Route::ALL.into_iter().filter(|route| route.is_on(cuda, dtype));
+    let judged = routes.filter_map(|route| {
+        let (verdict, taken) = route.at_most(|| judge(case, Device::Cuda(cuda), dtype));
+        // A route that does not take the shape leaves it to one that was judged already.
+        let variant = Some(Kernels { op: op.to_owned(), route });
+        (taken == Some(route)).then_some(Verdict { variant, ..verdict })
+    });
+    judged.collect()
 }
 
 fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
@@ -123,7 +176,7 @@ fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
         Ok(errors) => (errors.into_iter().max_by(f64::total_cmp), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
-    Verdict { op: case.op.clone(), dtype: dtype.to_string(), error, tolerance: case.tolerance(dtype), failure }
+    Verdict { op: case.op.clone(), dtype: dtype.to_string(), error, tolerance: case.tolerance(dtype), failure, variant: None }
 }
 
 /// The relative errors of `f` on `device` in `dtype` against the CPU's f32 on the same, rounded inputs: of the value, and with `gradients` of the gradient

@@ -3,7 +3,7 @@ use crate::ops;
 use crate::testing::devices;
 
 fn verdict(error: Option<f64>) -> Verdict {
-    Verdict { op: "op".to_owned(), dtype: "f32".to_owned(), error, tolerance: 1e-5, failure: None }
+    Verdict { op: "op".to_owned(), dtype: "f32".to_owned(), error, tolerance: 1e-5, failure: None, variant: None }
 }
 
 #[test]
@@ -36,18 +36,47 @@ fn a_wrong_op_is_seen_in_its_value_and_in_its_gradient() {
     assert!(error(&|x| ops::affine(&x[0], f32::NAN, 0.0))[0].is_nan());
 }
 
-/// Every case runs and has inputs; on a GPU, emulated or not, every op of a few families is right.
+/// Every case runs and has inputs; on a GPU, emulated or not, every op of a few families is right, by each of its kernels.
 #[test]
 fn gpus_agree_on_what_is_verified() {
-    for case in cases::all() {
+    for case in cases::all(4) {
         assert_eq!(judge(&case, Device::Cpu, DType::F32).error, Some(0.0), "{}", case.op);
     }
-    for device in devices().into_iter().filter(|device| *device != Device::Cpu) {
-        for case in cases::all().iter().filter(|case| case.op.starts_with("linear") || case.op.starts_with("weight_map") || case.op == "adamw") {
-            for &dtype in case.dtypes() {
-                let verdict = judge(case, device, dtype);
+    for device in devices() {
+        let Device::Cuda(cuda) = device else { continue };
+        let cases = cases::all(cuda.properties().processors as usize);
+        let families = ["linear", "conv2d", "weight_map", "adamw"];
+        let mut seen = Vec::new();
+        for case in cases.iter().filter(|case| families.iter().any(|family| case.op.starts_with(family))) {
+            for verdict in case.dtypes().iter().flat_map(|&dtype| judge_kernels(case, cuda, dtype)) {
                 assert!(verdict.is_right(), "{verdict:?}");
+                seen.extend(verdict.variant.map(|kernels| (kernels.op, kernels.route)));
             }
+        }
+        for (op, route) in ["linear", "conv2d"].into_iter().flat_map(|op| Route::ALL.map(|route| (op, route))) {
+            assert_eq!(seen.contains(&(op.to_owned(), route)), route.is_on(cuda, DType::F16), "{op} by {route}");
+        }
+    }
+}
+
+/// What is wrong and has a substitute is refused and named once; what has none is not.
+#[test]
+fn gpus_agree_without_kernels_that_are_wrong() {
+    let of =
+        |op: &str, route, error| Verdict { dtype: "f16".to_owned(), variant: Some(Kernels { op: op.to_owned(), route }), ..verdict(Some(error)) };
+    let verdicts = vec![
+        of("a product", Route::Hopper, 1.0),
+        of("a product", Route::Hopper, f64::NAN),
+        of("a product", Route::TensorCores, 1e-6),
+        of("another", Route::Plain, 1.0),
+        verdict(Some(1.0)),
+    ];
+    let verification = Verification { device: "a GPU".to_owned(), driver: (13, 0), verdicts };
+    let hopeless = verification.wrong().iter().filter(|verdict| !verdict.has_substitute()).count();
+    assert_eq!((verification.wrong().len(), hopeless), (4, 2));
+    for device in devices() {
+        if let Device::Cuda(cuda) = device {
+            assert_eq!(verification.substitute(cuda).unwrap(), ["a product by wgmma in f16"]);
         }
     }
 }

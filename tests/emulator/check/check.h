@@ -40,6 +40,8 @@ int cuGraphLaunch(void*, void*);
 int cuModuleLoadData(void**, const void*);
 int cuModuleGetFunction(void**, void*, const char*);
 int cuFuncSetAttribute(void*, int, int);
+int cuTensorMapEncodeTiled(void*, unsigned, unsigned, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, unsigned, unsigned, unsigned,
+                           unsigned);
 int cuLaunchHostFunc(void*, void (*)(void*), void*);
 int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
 int nvrtcCreateProgram(void**, const char*, const char*, int, const char* const*, const char* const*);
@@ -63,6 +65,9 @@ void require(bool condition, const char* format, ...) __attribute__((format(prin
 void succeed(int result, const char* call);
 #define CALL(call) succeed(call, #call)
 
+// An integer as f16 (`element` 1) or bf16 (2).
+uint16_t encode(int element, int value);
+
 // A source of check/kernels/, compiled for the device with options such as "-DELEMENT=1".
 class Kernels {
 public:
@@ -80,8 +85,8 @@ struct Shape {
 };
 
 template <class... Parameters>
-void launch(void* function, Shape shape, Parameters... parameters) {
-    void* pointers[] = {&parameters..., nullptr};
+void launch(void* function, Shape shape, const Parameters&... parameters) {
+    void* pointers[] = {const_cast<Parameters*>(&parameters)..., nullptr};
     CALL(cuLaunchKernel(function, shape.grid, 1, 1, shape.block, 1, 1, shape.dynamic_bytes, shape.stream, pointers, nullptr));
 }
 
@@ -130,6 +135,8 @@ struct Case {
 
 std::vector<Case> scalar_cases();
 std::vector<Case> tensor_core_cases();
+std::vector<Case> hopper_cases();
+std::vector<Case> hopper_mistakes();
 std::vector<Case> warp_cases();
 std::vector<Case> driver_cases();
 std::vector<Case> kernel_mistakes();

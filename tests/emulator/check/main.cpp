@@ -28,6 +28,13 @@ void succeed(int result, const char* call) {
     }
 }
 
+uint16_t encode(int element, int value) {
+    float wide = static_cast<float>(value);
+    uint32_t bits = *reinterpret_cast<uint32_t*>(&wide);
+    _Float16 half = static_cast<_Float16>(value);
+    return element == 2 ? static_cast<uint16_t>(bits >> 16) : *reinterpret_cast<uint16_t*>(&half);
+}
+
 Kernels::Kernels(const std::string& file, const std::vector<std::string>& options) {
     std::ifstream stream(std::string(CHECK_FOLDER) + "/kernels/" + file);
     std::stringstream source;
@@ -35,7 +42,9 @@ Kernels::Kernels(const std::string& file, const std::vector<std::string>& option
     int major = 0, minor = 0;
     CALL(cuDeviceGetAttribute(&major, 75, 0));
     CALL(cuDeviceGetAttribute(&minor, 76, 0));
-    std::vector<std::string> all = {"-arch=sm_" + std::to_string(major) + std::to_string(minor), "-std=c++17", std::string("-I") + KERNELS_FOLDER};
+    // With what is of this architecture alone, where there is such (wgmma, copies of boxes).
+    std::string architecture = std::to_string(major) + std::to_string(minor) + (major >= 9 ? "a" : "");
+    std::vector<std::string> all = {"-arch=sm_" + architecture, "-std=c++17", std::string("-I") + KERNELS_FOLDER};
     all.insert(all.end(), options.begin(), options.end());
     std::vector<const char*> words;
     for (const std::string& option : all) {
@@ -69,7 +78,7 @@ int main(int count, char** arguments) {
     CALL(cuInit(0));
     CALL(cuDevicePrimaryCtxRetain(&context, 0));
     CALL(cuCtxSetCurrent(context));
-    for (auto group : {scalar_cases, tensor_core_cases, warp_cases, driver_cases, kernel_mistakes, host_mistakes}) {
+    for (auto group : {scalar_cases, tensor_core_cases, hopper_cases, warp_cases, driver_cases, kernel_mistakes, hopper_mistakes, host_mistakes}) {
         for (const Case& each : group()) {
             if (count < 2) {
                 std::printf("%s\n", each.name);

@@ -19,19 +19,12 @@ struct Operands {
         }
     }
 
-    uint16_t encode(int value) const {
-        float wide = static_cast<float>(value);
-        uint32_t bits = *reinterpret_cast<uint32_t*>(&wide);
-        _Float16 half = static_cast<_Float16>(value);
-        return element == 2 ? static_cast<uint16_t>(bits >> 16) : *reinterpret_cast<uint16_t*>(&half);
-    }
-
     // `b` as [k][column], or turned into [column][k].
     std::vector<uint16_t> encoded_b(bool turned) const {
         std::vector<uint16_t> values(128);
         for (int k = 0; k < 16; ++k) {
             for (int column = 0; column < 8; ++column) {
-                values[static_cast<size_t>(turned ? column * 16 + k : k * 8 + column)] = encode(b[static_cast<size_t>(k * 8 + column)]);
+                values[static_cast<size_t>(turned ? column * 16 + k : k * 8 + column)] = encode(element, b[static_cast<size_t>(k * 8 + column)]);
             }
         }
         return values;
@@ -40,7 +33,7 @@ struct Operands {
     std::vector<uint16_t> encoded_a() const {
         std::vector<uint16_t> values;
         for (int value : a) {
-            values.push_back(encode(value));
+            values.push_back(encode(element, value));
         }
         return values;
     }

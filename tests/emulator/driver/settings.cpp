@@ -41,6 +41,7 @@ Settings read_environment() {
     }
     read.eager = streams == "eager";
     read.trace = variable("EMULATOR_TRACE") == "1";
+    read.idle = variable("EMULATOR_IDLE");
     return read;
 }
 

@@ -56,6 +56,9 @@ std::string describe_waiting() {
                     std::to_string(barriers[number].waiting[0]->site.line) + "), ";
         }
     }
+    if (waiting_for_phases() > 0) {
+        text += std::to_string(waiting_for_phases()) + " threads wait for a phase of a barrier in shared memory, ";
+    }
     return text + std::to_string(in_warp_operation) + " in a warp operation, " + std::to_string(threads - alive) + " have finished";
 }
 
@@ -64,6 +67,9 @@ void thread_start() {
     thread_body();
     release(&caller_order);
     Fiber& fiber = running();
+    if (!fiber.multiplications.list.empty()) {
+        fail("this thread ended before it waited for its products (wgmma)");
+    }
     fiber.state = State::finished;
     alive--;
     leave_warp(fiber);
@@ -94,7 +100,20 @@ void make_ready(Fiber& fiber) {
     ready.push_back(&fiber);
 }
 
+void make_next(Fiber& fiber) {
+    fiber.state = State::ready;
+    ready.push_front(&fiber);
+}
+
 void run_next(bool last) {
+    if (alive == 0) {
+        if (boxes_on_their_way() > 0) {
+            fail("the block ended before %u boxes had landed", boxes_on_their_way());
+        }
+        require_registers_fit();
+    }
+    while (ready.empty() && land_a_box()) {
+    }
     if (ready.empty()) {
         if (alive > 0) {
             fail("deadlock: %s", describe_waiting().c_str());
@@ -163,6 +182,9 @@ void run_block(const char* kernel, void (*body)()) {
         barrier.waiting.clear();
     }
     start_warps(threads);
+    start_warpgroups(threads);
+    start_barriers();
+    start_boxes();
     release(&block_order);
     for (unsigned step = 0; step < threads; ++step) {
         unsigned number = reverse_order() ? threads - 1 - step : step;
@@ -173,6 +195,7 @@ void run_block(const char* kernel, void (*body)()) {
         fiber.index = {number % block.size.x, number / block.size.x % block.size.y, number / (block.size.x * block.size.y)};
         fiber.copies.clear();
         fiber.group_ends.clear();
+        fiber.multiplications = {};
         prepare(fiber, thread_start);
         make_ready(fiber);
     }

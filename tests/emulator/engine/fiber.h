@@ -5,16 +5,33 @@
 
 #include "emulator/types.h"
 #include "emulator/engine.h"
+#include "emulator/matrix.h"
 
 namespace emulator {
 
-enum class State : unsigned char { ready, running, at_barrier, in_warp_operation, finished };
+enum class State : unsigned char { ready, running, at_barrier, at_phase, in_warp_operation, finished };
 
 // A copy that has been started and has not landed.
 struct Copy {
     unsigned char* to;
     const unsigned char* from;
     unsigned bytes, valid;
+};
+
+// A product of this thread's warpgroup that has been started and not carried out: descriptors of its factors, and whether it is added to the sums.
+struct Multiplication {
+    unsigned long long a, b;
+    bool add;
+    Factor factor;
+};
+
+// The products that a thread has started (wgmma). While any is on its way, the thread's own sums are poisoned and their values are kept here.
+struct Multiplications {
+    float* sums;
+    std::vector<float> kept;
+    std::vector<Multiplication> list;
+    std::vector<size_t> group_ends;  // closed groups, as those of copies
+    bool fenced;
 };
 
 struct Fiber : Thread {
@@ -27,6 +44,7 @@ struct Fiber : Thread {
     void* history;       // ThreadSanitizer's
     std::vector<Copy> copies;
     std::vector<size_t> group_ends;  // closed groups of `copies`, oldest first, as numbers of copies
+    Multiplications multiplications;
 };
 
 // The fibers of a block of `count` threads; they keep their stacks from block to block.

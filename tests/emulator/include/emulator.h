@@ -13,3 +13,4 @@
 #include "emulator/warp.h"
 #include "emulator/async_copy.h"
 #include "emulator/matrix.h"
+#include "emulator/hopper.h"

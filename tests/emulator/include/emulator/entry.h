@@ -21,7 +21,15 @@ struct Signature {
     template <void (*kernel)(Parameters...), unsigned... at>
     static void unpack(void** arguments, Places<at...>) {
         (void)arguments;
-        kernel(*static_cast<Parameters*>(arguments[at])...);
+        kernel(read<Parameters>(arguments[at])...);
+    }
+
+    // The driver's copy of an argument is aligned for no type in particular.
+    template <class T>
+    static T read(const void* argument) {
+        T value;
+        __builtin_memcpy(&value, argument, sizeof value);
+        return value;
     }
 
     template <void (*kernel)(Parameters...)>

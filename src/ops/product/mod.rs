@@ -1,8 +1,17 @@
-//! Tiles of the matrix products on CUDA devices (`kernels/common/product.cuh`), which linear layers and convolutions share.
+//! Matrix products on CUDA devices, which linear layers and convolutions share: which kernels compute one (`route`), and its tiles on the plain and the
+//! portable tensor-core path (`kernels/common/product.cuh`); those of Hopper stand in `cuda`.
+
+mod cuda;
+mod route;
+#[cfg(test)]
+mod tests;
 
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor, scratch};
+pub(crate) use cuda::Windows;
+use cuda::{Operands, Tiles};
+pub use route::Route;
 
 /// Elements that a 16-byte copy moves; the tensor cores' paths need whole ones.
 pub(crate) const WHOLE: usize = 8;
@@ -50,12 +59,9 @@ const STEP: usize = 32;
 impl Tiling {
     /// The tile for a product whose number of parts may depend on `nominal_rows` alone: rows of a batch of usual size, so that a sample's result does
     /// not depend on its batch. Tiles of any size add in the same order.
-    pub fn choose(device: &Cuda, dtype: DType, [rows, columns, depth]: [usize; 3], nominal_rows: usize, whole_packs: bool) -> Self {
-        let tensor_cores = dtype != DType::F32 && device.properties().capability >= 80 && whole_packs;
-        let tile = match tensor_cores {
-            true => TENSOR.into_iter().find(|tile| tile.blocks(rows, columns) >= BUSY && tile.waste(columns) <= columns / 8).unwrap_or(TENSOR[2]),
-            false => PLAIN,
-        };
+    pub fn choose(route: Route, [rows, columns, depth]: [usize; 3], nominal_rows: usize) -> Self {
+        let fits = |tile: &Self| tile.blocks(rows, columns) >= BUSY && tile.waste(columns) <= columns / 8;
+        let tile = if route == Route::Plain { PLAIN } else { TENSOR.into_iter().find(fits).unwrap_or(TENSOR[2]) };
         let idle = BUSY / TENSOR[2].blocks(nominal_rows, columns).max(1);
         Self { splits: idle.min(depth / (SHORTEST_PART * STEP)).clamp(1, 16), ..tile }
     }
@@ -90,6 +96,8 @@ pub(crate) struct Product<'a> {
     pub lies: [Lies; 2],
     /// Whether the neighbours of both operands come in whole 16-byte copies.
     pub whole_packs: bool,
+    /// The product as Hopper's kernels see it, where they have it.
+    pub windows: Option<Windows>,
     /// The two factors.
     pub factors: [&'a Tensor; 2],
     /// What is added behind the product, as the forward entry points take it; the other passes take none.
@@ -103,29 +111,57 @@ pub(crate) struct Product<'a> {
 impl Product<'_> {
     /// The result as `shape`, in the factors' element type.
     pub fn run(&self, device: &Cuda, shape: &[usize]) -> Result<Tensor> {
-        let [rows, columns, _] = self.sizes;
         let dtype = self.factors[0].dtype();
-        let tiling = Tiling::choose(device, dtype, self.sizes, self.nominal_rows, self.whole_packs);
         let output = scratch(device, shape, dtype)?;
         if output.elements() == 0 {
             return Ok(output);
         }
-        let parts = (tiling.splits > 1).then(|| scratch(device, &[tiling.splits, rows, columns], DType::F32)).transpose()?;
+        let windows = self.windows.as_ref().filter(|windows| cuda::claims(windows, self.sizes[1]));
+        let claimed = [self.whole_packs.then_some(Route::TensorCores), windows.map(|_| Route::Hopper)];
+        match (Route::choose(*device, self.op, dtype, claimed.into_iter().flatten()), windows) {
+            (Route::Hopper, Some(windows)) => self.run_on_hopper(device, windows, &output)?,
+            (route, _) => self.run_in_tiles(device, route, &output)?,
+        }
+        Ok(output)
+    }
+
+    fn run_on_hopper(&self, device: &Cuda, windows: &Windows, output: &Tensor) -> Result<()> {
+        let tiles = Tiles::choose(device.properties().processors as usize, windows, self.sizes[1], self.nominal_rows);
+        let parts = self.parts(device, tiles.splits)?;
+        let term = |at: usize| self.added.get(at).copied().flatten();
+        let operands = Operands { factors: self.factors, added: [term(0), term(1), term(2)], output, parts: parts.as_ref() };
+        windows.launch(device, &tiles, &operands)?;
+        self.add_parts(device, output, parts.as_ref(), tiles.splits)
+    }
+
+    fn run_in_tiles(&self, device: &Cuda, route: Route, output: &Tensor) -> Result<()> {
+        let [rows, columns, _] = self.sizes;
+        let tiling = Tiling::choose(route, self.sizes, self.nominal_rows);
+        let parts = self.parts(device, tiling.splits)?;
         let entry = format!("{}_{}_{}", self.op, self.pass, tiling.name);
-        let launch = Launch::new(device, &entry, dtype)
+        let launch = Launch::new(device, &entry, output.dtype())
             .grid(tiling.blocks(rows, columns), 1, tiling.splits)
             .threads(tiling.threads)
             .shared(tiling.shared(self.lies[0], self.lies[1]));
         let launch = self.factors.iter().fold(launch, |launch, factor| launch.tensor(*factor));
         let forward_only = if self.pass == "forward" { self.added } else { &[] };
         let launch = forward_only.iter().fold(launch, |launch, term| launch.optional(*term));
-        self.geometry.iter().fold(launch.tensor(&output).optional(parts.as_ref()), |launch, &size| launch.int(size)).run()?;
-        if let Some(parts) = &parts {
-            let launch = Launch::new(device, &format!("{}_add_parts", self.op), dtype).grid((rows * columns).div_ceil(256), 1, 1).threads(256);
-            let launch = self.added.iter().fold(launch, |launch, term| launch.optional(*term)).tensor(&output).tensor(parts).int(rows).int(columns);
-            self.parts_geometry.iter().fold(launch, |launch, &size| launch.int(size)).int(tiling.splits).run()?;
-        }
-        Ok(output)
+        self.geometry.iter().fold(launch.tensor(output).optional(parts.as_ref()), |launch, &size| launch.int(size)).run()?;
+        self.add_parts(device, output, parts.as_ref(), tiling.splits)
+    }
+
+    /// Memory for the sums of each part of the depth, if it has parts.
+    fn parts(&self, device: &Cuda, splits: usize) -> Result<Option<Tensor>> {
+        (splits > 1).then(|| scratch(device, &[splits, self.sizes[0], self.sizes[1]], DType::F32)).transpose()
+    }
+
+    /// Adds the parts in order, and what is added behind the product.
+    fn add_parts(&self, device: &Cuda, output: &Tensor, parts: Option<&Tensor>, splits: usize) -> Result<()> {
+        let Some(parts) = parts else { return Ok(()) };
+        let [rows, columns, _] = self.sizes;
+        let launch = Launch::new(device, &format!("{}_add_parts", self.op), output.dtype()).grid((rows * columns).div_ceil(256), 1, 1).threads(256);
+        let launch = self.added.iter().fold(launch, |launch, term| launch.optional(*term)).tensor(output).tensor(parts).int(rows).int(columns);
+        self.parts_geometry.iter().fold(launch, |launch, &size| launch.int(size)).int(splits).run()
     }
 }
 

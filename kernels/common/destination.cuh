@@ -1,0 +1,59 @@
+// Where a matrix product's results go, and what is added to them on the way.
+#pragma once
+#include "common/runs.cuh"
+
+// bias [N]; per_group [M / group_rows, N]; residual [M, N]; null where absent. With `parts` [splits, M, N] the bare sums of this share of the depth go
+// there instead.
+struct Destination {
+    element* out;
+    float* parts;
+    const element* bias;
+    const element* per_group;
+    const element* residual;
+    int rows, columns, group_rows;
+
+    __device__ __forceinline__ void finish(int row, int column, float sum) const {
+        size_t at = (size_t)row * columns + column;
+        if (bias) sum += load(bias[column]);
+        if (per_group) sum += load(per_group[(size_t)(row / group_rows) * columns + column]);
+        if (residual) sum += load(residual[at]);
+        out[at] = store<element>(sum);
+    }
+    __device__ __forceinline__ void write(int row, int column, float sum) const {
+        if (row >= rows || column >= columns) return;
+        if (parts) parts[((size_t)blockIdx.z * rows + row) * columns + column] = sum;
+        else finish(row, column, sum);
+    }
+
+    // The same for PACK neighbouring columns at once, from memory in 16 bytes; columns are whole packs, `row` is one of the result's.
+    __device__ __forceinline__ void write_run(int part, int row, int column, float (&sums)[PACK]) const {
+        if (column >= columns) return;
+        size_t at = (size_t)row * columns + column;
+        if (parts) {
+            Pack<float, 4>* to = reinterpret_cast<Pack<float, 4>*>(parts + (size_t)part * rows * columns + at);
+#pragma unroll
+            for (int i = 0; i < PACK / 4; i++) to[i] = {sums[i * 4], sums[i * 4 + 1], sums[i * 4 + 2], sums[i * 4 + 3]};
+            return;
+        }
+        const element* terms[] = {bias ? bias + column : nullptr, per_group ? per_group + (size_t)(row / group_rows) * columns + column : nullptr,
+                                  residual ? residual + at : nullptr};
+#pragma unroll
+        for (int term = 0; term < 3; term++) {
+            if (!terms[term]) continue;
+            float added[PACK];
+            load_run(added, terms[term]);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) sums[i] += added[i];
+        }
+        store_run(out + at, sums);
+    }
+};
+
+// Adds the parts in their order. Grid: x over the elements, 256 threads.
+__device__ __forceinline__ void add_parts(const Destination& to, int splits) {
+    size_t elements = (size_t)to.rows * to.columns, i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= elements) return;
+    float sum = 0.0f;
+    for (int part = 0; part < splits; part++) sum += to.parts[part * elements + i];
+    to.finish(i / to.columns, i % to.columns, sum);
+}

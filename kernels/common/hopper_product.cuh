@@ -1,0 +1,216 @@
+// The main loop of the matrix products on Hopper (sm_90a, f16 and bf16): out [M, N] = A · Bᵀ with what is added behind it (destination.cuh).
+//
+// M are cells of images, N outputs, the depth runs over taps, then channels: a tile of A at one tap is a box of the image, moved by the tap, in which
+// what lies outside is zero. A matrix is an image of one row with one tap. B [outputs, taps, channels].
+//
+// A block is three warpgroups and stays on its multiprocessor: it goes through tiles blockIdx.x, + gridDim.x, …. The first warpgroup keeps few registers,
+// and one thread of it copies boxes of 64 channels into a ring of stages; the two others hold 64 rows of the tile's sums each and multiply what has
+// landed. A stage goes round: empty -> (copies start) -> full -> (both warpgroups have multiplied) -> empty; while the sums of one tile are written, the
+// boxes of the next are on their way.
+#pragma once
+#include "common/destination.cuh"
+#include "common/hopper.cuh"
+
+constexpr int TILE_ROWS = 128;                  // two warpgroups of 64
+constexpr int BOX_CHANNELS = 64;                // 128 bytes, the width of the swizzle
+constexpr int BLOCK_THREADS = 3 * WARPGROUP;
+constexpr int BAND = 8;                         // tiles of rows that take turns with the same columns
+constexpr int STAGED = 32, STAGED_PITCH = 40;   // columns of a warp's sums in shared memory on their way out
+constexpr int CONSUMER_WARPS = 8;
+
+// The product's sizes.
+struct Sizes {
+    int images, height, width;              // cells of the result
+    int box_images, box_height, box_width;  // those of a tile; their product is TILE_ROWS
+    int taps_y, taps_x, top, left;          // cell (y, x) meets, at tap (i, j), pixel (y - top + i, x - left + j)
+    int channels;
+    int splits;  // parts of the depth; none is empty
+
+    __device__ __forceinline__ int chunks() const { return (channels + BOX_CHANNELS - 1) / BOX_CHANNELS; }
+    __device__ __forceinline__ int steps() const { return taps_y * taps_x * chunks(); }
+};
+
+__device__ __forceinline__ int tiles_along(int size, int tile) { return (size + tile - 1) / tile; }
+
+// One tile of one part of the depth.
+struct Work {
+    int part, begin, end;  // steps of the depth
+    int column;
+    int image, y, x;  // the box's first cell
+
+    // Neighbouring numbers share a band of rows and its columns, whose factors the second-level cache then holds.
+    template <int COLUMNS>
+    __device__ __forceinline__ static Work at(int item, const Sizes& sizes, int columns) {
+        int wide = tiles_along(sizes.width, sizes.box_width), high = tiles_along(sizes.height, sizes.box_height);
+        int down = wide * high * tiles_along(sizes.images, sizes.box_images), across = tiles_along(columns, COLUMNS);
+        int part = item / (down * across), tile = item - part * down * across;
+        int band = tile / (BAND * across), in_band = tile - band * BAND * across, rows = min(BAND, down - band * BAND);
+        int row = band * BAND + in_band % rows, share = tiles_along(sizes.steps(), sizes.splits);
+        return {part, part * share, min((part + 1) * share, sizes.steps()), in_band / rows * COLUMNS,
+                row / (wide * high) * sizes.box_images, row / wide % high * sizes.box_height, row % wide * sizes.box_width};
+    }
+
+    template <int COLUMNS>
+    __device__ __forceinline__ static int count(const Sizes& sizes, int columns) {
+        return tiles_along(sizes.width, sizes.box_width) * tiles_along(sizes.height, sizes.box_height) * tiles_along(sizes.images, sizes.box_images) *
+               tiles_along(columns, COLUMNS) * sizes.splits;
+    }
+
+    // The result's row of a row of the tile; -1 outside.
+    __device__ __forceinline__ int row(int of_tile, const Sizes& sizes) const {
+        int column = x + of_tile % sizes.box_width, line = y + of_tile / sizes.box_width % sizes.box_height;
+        int picture = image + of_tile / (sizes.box_width * sizes.box_height);
+        bool inside = column < sizes.width && line < sizes.height && picture < sizes.images;
+        return inside ? (picture * sizes.height + line) * sizes.width + column : -1;
+    }
+};
+
+// What lies where in a block's shared memory.
+template <int COLUMNS>
+struct Ring {
+    static constexpr int A_BYTES = TILE_ROWS * BOX_CHANNELS * 2, B_BYTES = COLUMNS * BOX_CHANNELS * 2, STAGE_BYTES = A_BYTES + B_BYTES;
+    static constexpr int STAGES = 196608 / STAGE_BYTES;
+    static constexpr int STAGED_FLOATS = 16 * STAGED_PITCH;  // of a warp
+    unsigned char* stages;
+    Barrier *full, *empty;
+    float* staged;
+
+    __device__ __forceinline__ explicit Ring(unsigned char* shared)
+        : stages(shared), full(reinterpret_cast<Barrier*>(shared + STAGES * STAGE_BYTES)), empty(full + STAGES),
+          staged(reinterpret_cast<float*>(shared + STAGES * STAGE_BYTES + 1024)) {}
+
+    __device__ __forceinline__ void start() {
+        if (threadIdx.x == 0) {
+            for (int stage = 0; stage < STAGES; stage++) {
+                barrier_init(full + stage, 1);
+                barrier_init(empty + stage, CONSUMER_WARPS);
+            }
+            publish_barriers();
+        }
+        __syncthreads();
+    }
+};
+
+// Where a thread is in the ring: the stage, and the parity of its phase.
+template <int STAGES>
+struct Turn {
+    int stage = 0;
+    unsigned parity = 0;
+    __device__ __forceinline__ void next() {
+        if (++stage == STAGES) {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+};
+
+// One thread: copies every box that this block needs, as soon as its stage is empty.
+template <int COLUMNS>
+__device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap& b, const Sizes& sizes, const Destination& to,
+                                            const Ring<COLUMNS>& ring) {
+    typedef Ring<COLUMNS> R;
+    prefetch(a);
+    prefetch(b);
+    Turn<R::STAGES> turn;
+    int chunks = sizes.chunks(), items = Work::count<COLUMNS>(sizes, to.columns);
+    for (int item = blockIdx.x; item < items; item += gridDim.x) {
+        Work work = Work::at<COLUMNS>(item, sizes, to.columns);
+        int tap = work.begin / chunks, chunk = work.begin - tap * chunks, y = tap / sizes.taps_x, x = tap - y * sizes.taps_x;
+        for (int step = work.begin; step < work.end; step++) {
+            unsigned char* stage = ring.stages + turn.stage * R::STAGE_BYTES;
+            Barrier* full = ring.full + turn.stage;
+            barrier_wait(ring.empty + turn.stage, turn.parity ^ 1);
+            barrier_arrive_expecting(full, R::STAGE_BYTES);
+            copy_box(stage, a, full, chunk * BOX_CHANNELS, work.x - sizes.left + x, work.y - sizes.top + y, work.image);
+            copy_box(stage + R::A_BYTES, b, full, chunk * BOX_CHANNELS, tap, work.column);
+            turn.next();
+            if (++chunk == chunks) {
+                chunk = 0;
+                tap++;
+                if (++x == sizes.taps_x) {
+                    x = 0;
+                    y++;
+                }
+            }
+        }
+    }
+}
+
+// A warp's sums [16, COLUMNS] to their places, through shared memory so that whole packs of a row go out.
+template <int COLUMNS>
+__device__ __forceinline__ void write_sums(const float (&sums)[COLUMNS / 8][4], const Work& work, const Sizes& sizes, const Destination& to,
+                                           int first_row, float* staged) {
+    int lane = threadIdx.x % 32, row = lane / 4, rows[2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) rows[half] = work.row(first_row + half * 8 + row, sizes);
+#pragma unroll
+    for (int column = 0; column < COLUMNS; column += STAGED) {
+        __syncwarp();
+#pragma unroll
+        for (int j = 0; j < STAGED / 8; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const float* pair = &sums[column / 8 + j][half * 2];
+                *reinterpret_cast<Pack<float, 2>*>(staged + (half * 8 + row) * STAGED_PITCH + j * 8 + lane % 4 * 2) = {pair[0], pair[1]};
+            }
+        __syncwarp();
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const Pack<float, 4>* run = reinterpret_cast<const Pack<float, 4>*>(staged + (half * 8 + row) * STAGED_PITCH + lane % 4 * 8);
+            Pack<float, 4> low = run[0], high = run[1];
+            float values[PACK] = {low.at[0], low.at[1], low.at[2], low.at[3], high.at[0], high.at[1], high.at[2], high.at[3]};
+            if (rows[half] >= 0) to.write_run(work.part, rows[half], work.column + column + lane % 4 * 8, values);
+        }
+    }
+}
+
+// A warpgroup: 64 rows (from `first_row`) of every tile of this block.
+template <int COLUMNS>
+__device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destination& to, const Ring<COLUMNS>& ring, int first_row) {
+    typedef Ring<COLUMNS> R;
+    Turn<R::STAGES> turn;
+    int warp = threadIdx.x % WARPGROUP / 32, lane = threadIdx.x % 32, items = Work::count<COLUMNS>(sizes, to.columns);
+    float* staged = ring.staged + (first_row / 16 + warp) * R::STAGED_FLOATS;
+    unsigned long long a = describe_factor(ring.stages + first_row * BOX_CHANNELS * 2), b = describe_factor(ring.stages + R::A_BYTES);
+    for (int item = blockIdx.x; item < items; item += gridDim.x) {
+        Work work = Work::at<COLUMNS>(item, sizes, to.columns);
+        float sums[COLUMNS / 8][4];
+        int before = 0;
+        for (int step = work.begin; step < work.end; step++) {
+            barrier_wait(ring.full + turn.stage, turn.parity);
+            hold_sums<COLUMNS>(sums);
+            products_fence();
+            unsigned long long stage = turn.stage * (R::STAGE_BYTES / 16);
+#pragma unroll
+            for (int k = 0; k < BOX_CHANNELS / 16; k++)
+                multiply<element, COLUMNS>(sums, a + stage + k * 2, b + stage + k * 2, step > work.begin || k > 0);
+            products_commit();
+            hold_sums<COLUMNS>(sums);
+            // The step before has read its stage when no more than this one is on its way.
+            products_wait<1>();
+            if (step > work.begin && lane == 0) barrier_arrive(ring.empty + before);
+            before = turn.stage;
+            turn.next();
+        }
+        products_wait<0>();
+        hold_sums<COLUMNS>(sums);
+        if (lane == 0) barrier_arrive(ring.empty + before);
+        write_sums<COLUMNS>(sums, work, sizes, to, first_row + warp * 16, staged);
+    }
+}
+
+// Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer; BLOCK_THREADS threads, one block a multiprocessor.
+// Dynamic shared memory: Ring<COLUMNS>'s stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
+template <int COLUMNS>
+__device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& b, const Sizes& sizes, const Destination& to, unsigned char* shared) {
+    Ring<COLUMNS> ring(shared);
+    ring.start();
+    int warpgroup = threadIdx.x / WARPGROUP;
+    if (warpgroup == 0) {
+        give_registers<40>();
+        if (threadIdx.x == 0) fetch_boxes<COLUMNS>(a, b, sizes, to, ring);
+    } else {
+        take_registers<232>();
+        multiply_boxes<COLUMNS>(sizes, to, ring, (warpgroup - 1) * 64);
+    }
+}

@@ -1,0 +1,46 @@
+// Launched by src/ops/product/cuda.rs.
+// supports: sm_90a; f16, bf16
+//
+// The forward products of linear layers and of convolutions of stride 1 on Hopper, by wgmma on boxes that the copy engine (TMA) brings:
+//   y[image, cell, o] = sum over taps (i, j) and channels c of x[image, cell - (top, left) + (i, j), c] · W[o, i, j, c] + bias[o] + per_group[image, o]
+//                       + residual[image, cell, o]
+// A linear layer is an image of one row, whose width are its rows, with one tap. What the images lack around them is zero: the boxes of the copy engine
+// are filled so, also beyond the last channel, and windows are never unfolded in memory.
+//
+// Shapes: x as boxes of [channels, image width, image height, images] (innermost first) of 64 channels and `box_…` cells, weight as boxes of [channels,
+// taps, outputs] of 64, 1 and the tile's columns; bias [outputs]; per_group [rows / group_rows, outputs]; residual, y [images, height, width, outputs];
+// bias, per_group, residual null where absent. parts f32 [splits, the shape of y] or null: then bare sums of a part of the depth, which the op's
+// `…_add_parts` adds in order. channels and outputs are multiples of 8; the box's cells are 128; no part of the depth is empty.
+// The tile is in the name, rows x columns, and is chosen by shape. M, N, K: images · height · width, outputs, taps · channels.
+// Grid: x = multiprocessors, or tiles · parts if fewer; 384 threads: one warpgroup that copies, two that hold 64 rows of sums each.
+// Reads: x once a tile of columns and tap (from the second-level cache but for the first tap and the tiles of one band), weight once a band of 8 tiles of
+// rows; bias, per_group and residual once; writes y once, in whole packs of 16 bytes.
+// Shared memory: 4 stages of 48 KiB at 128 x 256, 5 of 36 KiB at 160, 6 of 32 KiB at 128, 8 of 24 KiB at 64; 1 KiB of barriers; 20 KiB of sums on their
+// way out: at most 213 KiB. Registers: 168 a thread at the start, then 40 for those that copy and 232 for those that multiply, of which the sums take
+// half the tile's columns: 128 at 256.
+// Floor: 2 · M · N · K FLOP at the tensor cores' rate, or the bytes of x, W and y over the memory's bandwidth.
+#include "common/hopper_product.cuh"
+
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
+    hopper_product<256>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
+    hopper_product<160>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
+    hopper_product<128>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
+    hopper_product<64>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+}

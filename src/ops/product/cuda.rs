@@ -1,0 +1,127 @@
+//! Forward products by wgmma on Hopper (`kernels/product_hopper.cu`): which shapes they take, tiles, parts of the depth, and the launch.
+//!
+//! They take the forward products of linear layers and of convolutions of stride 1, when the channels of input and output are multiples of 8: the copy
+//! engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd channels at a network's ends, stride 2, gradients, f32) stays
+//! with the other routes. That depends on a sample's shape alone, never on the batch.
+
+use super::{BUSY, WHOLE};
+use crate::device::cuda::{Cuda, Launch};
+use crate::error::Result;
+use crate::tensor::{DType, Tensor};
+
+/// Rows of a tile, and channels of a box: one step of the depth.
+const ROWS: usize = 128;
+const STEP: usize = 64;
+/// Columns that a tile may have: N of wgmma.
+const COLUMNS: [usize; 4] = [256, 160, 128, 64];
+/// Columns that a step of any tile takes as long as, besides its own: its box of rows must come, too.
+const BESIDE: usize = 32;
+/// Steps that a part of the depth should have at least, and the most parts.
+const SHORTEST_PART: usize = 8;
+const MOST_PARTS: usize = 16;
+const THREADS: usize = 384;
+/// Dynamic shared memory (`Ring`): stages, barriers, sums on their way out.
+const STAGES_BYTES: usize = 196_608;
+const BARRIERS_BYTES: usize = 1024;
+const STAGED_BYTES: usize = 8 * 16 * 40 * 4;
+
+/// The product as the kernels see it: its rows are the cells of images, its depth runs over the taps of a window, then over channels. A matrix is an image
+/// of one row with one tap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// Images, height, width of the result.
+    pub cells: [usize; 3],
+    /// Height and width of the left factor's images.
+    pub image: [usize; 2],
+    /// Height and width of a window.
+    pub taps: [usize; 2],
+    /// Zeros above an image and to its left.
+    pub before: [usize; 2],
+    /// Channels of the left factor.
+    pub channels: usize,
+}
+
+/// How a product is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tiles {
+    /// Columns of a tile.
+    pub columns: usize,
+    /// Cells of a tile, whose rows they are: images, height, width.
+    pub cells: [usize; 3],
+    /// Parts of the depth; none is empty.
+    pub splits: usize,
+    /// Blocks, each of which goes through its share of tiles and parts.
+    pub blocks: usize,
+}
+
+/// Whether the kernels can compute a product of so many channels and columns.
+pub(super) fn claims(windows: &Windows, columns: usize) -> bool {
+    windows.channels > 0 && windows.channels.is_multiple_of(WHOLE) && columns.is_multiple_of(WHOLE)
+}
+
+impl Tiles {
+    /// For a device of so many multiprocessors. The number of parts depends on `nominal_rows`, not on the rows, so that a sample's sums are added in the
+    /// same order in every batch; tiles of all sizes add in the same order.
+    pub fn choose(processors: usize, windows: &Windows, columns: usize, nominal_rows: usize) -> Self {
+        let steps = windows.taps[0] * windows.taps[1] * windows.channels.div_ceil(STEP);
+        let idle = BUSY / (nominal_rows.div_ceil(ROWS) * columns.div_ceil(128)).max(1);
+        let splits = idle.min(steps / SHORTEST_PART).clamp(1, MOST_PARTS);
+        let splits = steps.div_ceil(steps.div_ceil(splits));
+        let cells = box_of_cells(windows.cells);
+        let items = |width: usize| count(windows.cells, cells) * columns.div_ceil(width) * splits;
+        let time = |width: &usize| items(*width).div_ceil(processors) * (width + BESIDE);
+        let width = COLUMNS.into_iter().min_by_key(time).unwrap_or(COLUMNS[0]);
+        Self { columns: width, cells, splits, blocks: items(width).min(processors) }
+    }
+}
+
+/// Tiles of so many cells that cover an image.
+fn count(cells: [usize; 3], of_tile: [usize; 3]) -> usize {
+    cells.iter().zip(of_tile).map(|(size, extent)| size.div_ceil(extent)).product()
+}
+
+/// The box of [`ROWS`] cells that covers the images with the fewest boxes; the widest of those.
+fn box_of_cells(cells: [usize; 3]) -> [usize; 3] {
+    let widths = (0..=ROWS.ilog2()).rev().map(|power| 1 << power);
+    let boxes = widths.flat_map(|width| {
+        let heights = (0..=(ROWS / width).ilog2()).rev().map(|power| 1 << power);
+        heights.map(move |height| [ROWS / width / height, height, width])
+    });
+    boxes.min_by_key(|of_tile| count(cells, *of_tile)).unwrap_or([1, 1, ROWS])
+}
+
+/// What a launch is given besides the windows.
+pub(super) struct Operands<'a> {
+    /// The images and the weight.
+    pub factors: [&'a Tensor; 2],
+    /// Bias, a term of each image, a residual.
+    pub added: [Option<&'a Tensor>; 3],
+    /// The result.
+    pub output: &'a Tensor,
+    /// Where the sums of a divided depth go instead.
+    pub parts: Option<&'a Tensor>,
+}
+
+impl Windows {
+    /// Queues the kernel of the tile.
+    pub(super) fn launch(&self, device: &Cuda, tiles: &Tiles, operands: &Operands) -> Result<()> {
+        let &Operands { factors: [image, weight], added, output, parts } = operands;
+        let &Self { cells: [images, ..], image: [height, width], taps, channels, .. } = self;
+        let (outputs, [deep, high, wide]) = (weight.shape()[0], tiles.cells);
+        let launch = Launch::new(device, &format!("product_{ROWS}x{}", tiles.columns), output.dtype())
+            .grid(tiles.blocks, 1, 1)
+            .threads(THREADS)
+            .shared(shared(tiles.columns))
+            .boxes(image, &[channels, width, height, images], &[STEP, wide, high, deep])
+            .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, tiles.columns]);
+        let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts);
+        let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
+        sizes.chain([channels, outputs, tiles.splits]).fold(launch, Launch::int).run()
+    }
+}
+
+/// Bytes of dynamic shared memory of a tile: whole stages, of two boxes each, in [`STAGES_BYTES`].
+fn shared(columns: usize) -> usize {
+    let stage = (ROWS + columns) * STEP * DType::F16.bytes();
+    STAGES_BYTES / stage * stage + BARRIERS_BYTES + STAGED_BYTES
+}

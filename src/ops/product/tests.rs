@@ -1,0 +1,113 @@
+use super::cuda::{Tiles, Windows, claims};
+use super::{Route, Tiling};
+use crate::autograd::Var;
+use crate::device::Device;
+use crate::ops::{self, Conv2dOptions, Epilogue};
+use crate::tensor::DType;
+use crate::testing::{assert_devices_agree, devices, random};
+
+const H100: usize = 132;
+
+fn matrix(rows: usize, channels: usize) -> Windows {
+    Windows { cells: [1, 1, rows], image: [1, rows], taps: [1, 1], before: [0, 0], channels }
+}
+
+fn image(cells: [usize; 3], channels: usize) -> Windows {
+    Windows { cells, image: [cells[1], cells[2]], taps: [3, 3], before: [1, 1], channels }
+}
+
+#[test]
+fn tiles_of_the_heavy_shapes_fill_the_device_and_fit_their_images() {
+    // GEGLU and attention of the UNet's first level at batch 8; a residual block of it; the decoder's widest at batch 1.
+    let tiles = |windows: &Windows, columns: usize, nominal| Tiles::choose(H100, windows, columns, nominal);
+    assert_eq!(tiles(&matrix(8192, 320), 2560, 8192), Tiles { columns: 256, cells: [1, 1, 128], splits: 1, blocks: H100 });
+    assert_eq!(tiles(&matrix(8192, 320), 320, 8192), Tiles { columns: 160, cells: [1, 1, 128], splits: 1, blocks: 128 });
+    assert_eq!(tiles(&image([8, 32, 32], 320), 320, 8192), Tiles { columns: 160, cells: [1, 4, 32], splits: 1, blocks: 128 });
+    assert_eq!(tiles(&image([1, 512, 512], 128), 128, 8 * 512 * 512), Tiles { columns: 128, cells: [1, 1, 128], splits: 1, blocks: H100 });
+    // Few cells and a long depth: the depth is divided.
+    let small = tiles(&image([8, 4, 4], 1280), 1280, 128);
+    assert_eq!((small.cells, small.splits), ([8, 4, 4], 13));
+    assert!(small.blocks > 100, "{small:?}");
+    // Ragged images: five boxes of two columns of all three, where wide ones would be six.
+    assert_eq!(tiles(&image([3, 11, 9], 64), 64, 8 * 99).cells, [4, 16, 2]);
+}
+
+#[test]
+fn parts_of_the_depth_do_not_depend_on_the_batch_and_none_is_empty() {
+    for channels in [64, 328, 1280, 2560] {
+        for columns in [64, 320, 1280] {
+            let splits: Vec<usize> = [1, 2, 8, 32].map(|batch| Tiles::choose(H100, &image([batch, 8, 8], channels), columns, 8 * 64).splits).to_vec();
+            assert!(splits.windows(2).all(|pair| pair[0] == pair[1]), "{splits:?}");
+            let steps = 9 * channels.div_ceil(64);
+            assert!((splits[0] - 1) * steps.div_ceil(splits[0]) < steps, "{channels} channels in {} parts", splits[0]);
+        }
+    }
+}
+
+#[test]
+fn odd_channels_stay_with_other_routes() {
+    assert!(claims(&matrix(7, 24), 40));
+    assert!(!claims(&matrix(7, 20), 40) && !claims(&matrix(7, 24), 4) && !claims(&matrix(7, 0), 8));
+}
+
+#[test]
+fn plain_tiles_are_for_the_plain_route() {
+    assert_eq!(Tiling::choose(Route::Plain, [8192, 640, 640], 8192).name, "plain");
+    assert_eq!(Tiling::choose(Route::TensorCores, [8192, 640, 640], 8192).name, "128x128");
+}
+
+/// The fastest route that `f` takes on a GPU in f16, of those that are not faster than `most`.
+fn taken(device: Device, most: Route, f: impl Fn(&[Var]) -> Var, shapes: &[&[usize]]) -> Option<Route> {
+    let there = |shape: &&[usize]| Var::constant(random("x", shape).to_dtype(DType::F16).unwrap().to_device(device).unwrap());
+    let inputs: Vec<Var> = shapes.iter().map(there).collect();
+    most.at_most(|| f(&inputs)).1
+}
+
+#[test]
+fn gpus_agree_on_every_route_and_take_the_fastest_that_may_be() {
+    let linear = |x: &[Var]| ops::linear(&x[0], &x[1], None).unwrap();
+    let strided = |x: &[Var]| ops::conv2d(&x[0], &x[1], None, Conv2dOptions::new(2, 1), Epilogue::default()).unwrap();
+    let shapes: [&[usize]; 2] = [&[3, 40], &[48, 40]];
+    for device in devices() {
+        let Device::Cuda(cuda) = device else {
+            assert_eq!(taken(device, Route::Hopper, linear, &shapes), None);
+            continue;
+        };
+        let fastest = Route::ALL.into_iter().rfind(|route| route.is_on(cuda, DType::F16)).unwrap();
+        for route in Route::ALL.into_iter().filter(|route| *route <= fastest) {
+            assert_eq!(taken(device, route, linear, &shapes), Some(route));
+        }
+        assert_eq!(taken(device, Route::Hopper, strided, &[&[1, 6, 6, 8], &[8, 3, 3, 8]]), Some(fastest.min(Route::TensorCores)));
+        // A route that was refused is passed over, for that op and type alone.
+        let choose = |dtype| Route::choose(cuda, "an op of this test", dtype, Route::ALL.into_iter());
+        fastest.refuse(cuda, "an op of this test", DType::F16);
+        assert!(choose(DType::F16) < fastest && choose(DType::BF16) == fastest && choose(DType::F32) == Route::Plain);
+    }
+}
+
+/// Tiles that reach over the ends of rows, columns and depth, more tiles than blocks, divided depths, windows that reach over all edges.
+#[test]
+fn gpus_agree_on_products_of_hopper() {
+    for (rows, inputs, outputs) in [(1, 8, 8), (130, 72, 200), (3, 2080, 24), (129, 64, 328), (700, 16, 72)] {
+        let inputs = [random("x", &[rows, inputs]), random("w", &[outputs, inputs]), random("b", &[outputs])];
+        assert_devices_agree(&inputs, |v, _| ops::linear(&v[0], &v[1], Some(&v[2])));
+    }
+    for (cells, channels, outputs, kernel, padding) in [
+        ([1, 5, 7], 8, 16, [3, 3], [1, 1, 1, 1]),
+        ([3, 11, 9], 72, 72, [3, 3], [1, 1, 1, 1]),
+        ([3, 4, 4], 264, 24, [3, 3], [1, 1, 1, 1]),
+        ([1, 9, 6], 40, 8, [2, 5], [2, 0, 0, 3]),
+        ([3, 12, 17], 24, 40, [1, 1], [0, 0, 0, 0]),
+    ] {
+        let [batch, height, width] = cells;
+        let x = random("x", &[batch, height, width, channels]);
+        let out = [height + padding[0] + padding[1] - kernel[0] + 1, width + padding[2] + padding[3] - kernel[1] + 1];
+        let weight = random("w", &[outputs, kernel[0], kernel[1], channels]);
+        let terms = [random("b", &[outputs]), random("t", &[batch, outputs]), random("r", &[batch, out[0], out[1], outputs])];
+        let [bias, time, residual] = terms;
+        assert_devices_agree(&[x, weight, bias, time, residual], |v, _| {
+            let epilogue = Epilogue { per_channel: Some(&v[3]), residual: Some(&v[4]) };
+            ops::conv2d(&v[0], &v[1], Some(&v[2]), Conv2dOptions { stride: 1, padding }, epilogue)
+        });
+    }
+}

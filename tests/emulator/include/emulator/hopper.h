@@ -1,0 +1,31 @@
+// The host meaning of kernels/common/hopper.cuh: barriers in shared memory, copies of boxes, products of a warpgroup. What is asynchronous happens as
+// late as the model allows, or, with EMULATOR_ORDER=reverse, at once: a box lands when no thread can run without it, a product is carried out when its
+// warp waits for it. Until then the destination is poisoned.
+#pragma once
+#include "matrix.h"
+
+namespace emulator {
+
+// The address in the shared window: that of dynamic shared memory only.
+unsigned shared_address(const void* pointer);
+
+void barrier_init(void* barrier, unsigned arrivals);
+void publish_barriers();
+void barrier_arrive(void* barrier, unsigned bytes);
+bool barrier_try_wait(void* barrier, unsigned parity);
+
+// `at`: the coordinates of the box's first element, innermost first.
+void copy_box(void* shared, const void* map, void* barrier, int rank, const int* at);
+void prefetch(const void* map);
+
+// The whole warpgroup.
+void change_registers(unsigned count, bool more);
+
+void products_fence();
+void products_commit();
+void products_wait(unsigned pending);
+
+// The whole warpgroup: `sums` are the columns / 2 of this thread.
+void multiply(float* sums, unsigned columns, unsigned long long a, unsigned long long b, bool add, Factor factor);
+
+}  // namespace emulator
