@@ -141,10 +141,9 @@ __device__ __forceinline__ void give_registers() {
 
 // ---- Products of a warpgroup (PTX ISA 9.7.15, "Asynchronous Warpgroup Level Matrix Instructions") ----
 
-// Describes a factor in shared memory as `copy_box` leaves it, its rows along the depth: the 64-bit descriptor of 9.7.15.5.1.2
-// ("Matrix Descriptor Format"). From bit 0: the
-// address / 16; from bit 16: the leading dimension's offset, unused with a swizzle along the depth; from bit 32: the bytes from 8 rows to the next
-// 8 / 16; from bit 49: 0, since the pattern starts at a multiple of 1024 bytes; from bit 62: 1, the 128-byte swizzle.
+// Describes a factor in shared memory as `copy_box` leaves it, its rows along the depth: the 64-bit descriptor of 9.7.15.5.1.2 ("Matrix Descriptor
+// Format"). From bit 0: the address / 16; from bit 16: the leading dimension's offset, unused with a swizzle along the depth; from bit 32: the bytes from
+// 8 rows to the next 8, / 16; from bit 49: 0, since the pattern starts at a multiple of 1024 bytes; from bit 62: 1, the 128-byte swizzle.
 // 16 elements further along the depth are 32 bytes: the descriptor + 2.
 __device__ __forceinline__ unsigned long long describe_factor(const void* shared) {
     constexpr unsigned long long EIGHT_ROWS = 1024, SWIZZLE_128 = 1;

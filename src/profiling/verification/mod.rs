@@ -172,8 +172,8 @@ fn judge_kernels(case: &Case, cuda: Cuda, dtype: DType) -> Vec<Verdict> {
 fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
     let compared = errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device));
     let (error, failure) = match compared {
-        // NaN is larger than everything.
-        Ok(errors) => (errors.into_iter().max_by(f64::total_cmp), None),
+        // Not a number, of either sign, is larger than everything.
+        Ok(errors) => (errors.into_iter().map(|error| if error.is_nan() { f64::INFINITY } else { error }).max_by(f64::total_cmp), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
     Verdict { op: case.op.clone(), dtype: dtype.to_string(), error, tolerance: case.tolerance(dtype), failure, variant: None }
