@@ -46,6 +46,11 @@ fn of_kernel(name: &str, kernel: &KernelShape) -> f64 {
         let window = number("kernel_height") * number("kernel_width") * number("inputs");
         return 2.0 * number("batch") * number("out_height") * number("out_width") * number("outputs") * window;
     }
+    // Of either op, on Hopper.
+    if name.starts_with("product_") {
+        let window = number("taps_y") * number("taps_x") * number("channels");
+        return 2.0 * number("images") * number("height") * number("width") * number("outputs") * window;
+    }
     // The heads' width is an argument, or the end of the name.
     let width = match number("width") {
         0.0 => name.rsplit('_').next().and_then(|end| end.parse().ok()).unwrap_or(0.0),

@@ -112,6 +112,12 @@ fn kernels_count_by_their_arguments() {
             1,
             2.0 * 24.0 * 5.0 * 18.0,
         ),
+        (
+            "product_128x160",
+            &[("images", 2), ("height", 3), ("width", 4), ("taps_y", 3), ("taps_x", 1), ("channels", 8), ("outputs", 16), ("splits", 2)],
+            1,
+            2.0 * 24.0 * 16.0 * 24.0,
+        ),
         ("cross_attention_40", &[("heads", 8), ("rows", 64), ("columns", 77)], 2, 4.0 * 2.0 * 8.0 * 64.0 * 77.0 * 40.0),
         ("attention_plain_to_v", &[("heads", 1), ("rows", 4), ("columns", 3), ("width", 6)], 1, 4.0 * 4.0 * 3.0 * 6.0),
         ("attention_to_k_v_160", &[("heads", 1), ("rows", 4), ("columns", 3)], 1, 8.0 * 4.0 * 3.0 * 160.0),

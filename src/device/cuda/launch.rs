@@ -166,8 +166,9 @@ impl Launch {
         };
         match description.encode() {
             Ok(map) => {
+                let size = (memory.elements() * memory.dtype().bytes()) as u64;
                 self.held.push(storage);
-                self.arguments.push(Argument { content: Content::Map(Box::new(map)), shown: Shown::Tensor(shape) });
+                self.arguments.push(Argument { content: Content::Map(Box::new(map)), shown: Shown::Tensor(shape, size) });
                 self
             }
             Err(error) => {
