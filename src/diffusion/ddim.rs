@@ -41,6 +41,11 @@ pub fn steps(schedule: &Schedule, count: usize) -> Result<Vec<Step>> {
     Ok((0..count).rev().map(step).collect())
 }
 
+/// The time steps of a sampler's steps: i32 `[steps]`.
+pub fn timesteps(steps: &[Step]) -> Result<Tensor> {
+    Tensor::from_i32(steps.iter().map(|step| step.timestep).collect::<Vec<_>>(), &[steps.len()])
+}
+
 /// The time step of position `index`, counted from the cleanest, among `count` of `total`.
 fn timestep(spacing: Spacing, index: usize, count: usize, total: usize, offset: usize) -> usize {
     match spacing {

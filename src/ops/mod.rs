@@ -42,6 +42,6 @@ pub use place::place;
 pub use product::Route;
 pub use random::normal;
 pub use resize::{area_pool, average_pool, max_pool, resize_bilinear, upsample_nearest};
-pub use shape::{concat, embedding, narrow, reshape};
+pub use shape::{concat, embedding, narrow, reshape, rows};
 pub use softmax::{softmax, softmax_cross_entropy};
 pub use weight_map::{Formula, weight_map};

@@ -9,7 +9,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-use crate::anomaly::conditioning::{Conditioner, Context, Sample};
+use crate::anomaly::conditioning::{Conditioner, Sample};
 use crate::anomaly::latents;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::presets::{BatchNormPolicy, GenerationPreset};
@@ -22,7 +22,7 @@ use crate::diffusion::ddim::{self, Step};
 use crate::diffusion::{Schedule, guide};
 use crate::error::{Error, Interrupted, Result, ensure};
 use crate::models::base::BaseModel;
-use crate::models::unet::AttentionWeights;
+use crate::models::unet::{AttentionWeights, PreparedContext, PreparedTimes};
 use crate::ops::{self, Background, BackgroundNoise, Outputs};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
@@ -77,10 +77,10 @@ struct Batch {
     /// z0(y), scaled: `[batch, h, w, channels]`.
     normal: Tensor,
     images: Vec<ImageStreams>,
-    context: Context,
+    context: PreparedContext,
     /// `[batch, length]`.
     columns: Tensor,
-    unconditional: Option<Var>,
+    unconditional: Option<PreparedContext>,
 }
 
 impl Batch {
@@ -116,6 +116,7 @@ pub struct Generator<'a> {
     position: usize,
     seed: u64,
     steps: Vec<Step>,
+    times: PreparedTimes,
 }
 
 impl<'a> Generator<'a> {
@@ -130,7 +131,8 @@ impl<'a> Generator<'a> {
         let schedule = Schedule::from_json(&base.scheduler_config.text, &base.scheduler_config.origin)?;
         let steps = ddim::steps(&schedule, settings.steps)?;
         let position = learned.position(&kind)?;
-        Ok(Self { base, learned, conditioner, settings, kind, position, seed, steps })
+        let times = base.unet.prepare_times(&ddim::timesteps(&steps)?)?;
+        Ok(Self { base, learned, conditioner, settings, kind, position, seed, steps, times })
     }
 
     /// e_s of masks, `[n, width]` each. Under [`BatchNormPolicy::Always`] they share statistics: give one whole group then.
@@ -166,12 +168,13 @@ impl<'a> Generator<'a> {
             if let Some(signal) = stop() {
                 return Err(Error::new(Interrupted { signal }));
             }
+            let times = self.times.at(&Tensor::from_i32(vec![number as i32; jobs.len()], &[jobs.len()])?.to_device(latent.device())?)?;
             let map = match self.early_weights(&batch, &latent, estimate.as_ref(), &background.masks)? {
                 Some(map) => Some(map),
-                None => self.late_weights(&batch, &blended, step)?,
+                None => self.late_weights(&batch, &blended, step, &times)?,
             };
             let attention = map.clone().map(|map| weights::attention(self.settings.reweighting.mode, &batch.columns, map));
-            let (conditional, unconditional) = self.predict(&batch, &blended, step, attention.as_ref())?;
+            let (conditional, unconditional) = self.predict(&batch, &blended, &times, attention.as_ref())?;
             let outputs = Outputs { noisy: &blended, conditional: &conditional, unconditional: unconditional.as_ref() };
             background = self.background(&batch, self.steps.get(number + 1))?;
             let fresh = batch.streams(|streams| streams.at("step noise", step.timestep));
@@ -204,7 +207,9 @@ impl<'a> Generator<'a> {
         let context = self.conditioner.context(&samples, &spatial)?;
         let columns = context.columns(self.settings.reweighting.mode.columns())?.to_device(device)?;
         let guided = self.settings.guidance != 1.0;
-        let unconditional = if guided { Some(self.conditioner.plain("", jobs.len())?) } else { None };
+        let unet = &self.base.unet;
+        let unconditional = if guided { Some(unet.prepare_context(&self.conditioner.plain("", jobs.len())?)?) } else { None };
+        let context = unet.prepare_context(&context.tokens)?;
         let (pixel_masks, masks) = (stacked(jobs.iter().map(|job| &job.mask).collect())?, stacked(masks.iter().collect())?);
         let pictures = Picture::stack(&pictures)?.to_device(device)?;
         Ok(Batch { pictures, pixel_masks, masks, normal, images, context, columns, unconditional })
@@ -221,12 +226,12 @@ impl<'a> Generator<'a> {
     }
 
     /// Weights of an un-weighted prediction at this very step.
-    fn late_weights(&self, batch: &Batch, latent: &Tensor, step: &Step) -> Result<Option<Tensor>> {
+    fn late_weights(&self, batch: &Batch, latent: &Tensor, step: &Step, times: &PreparedTimes) -> Result<Option<Tensor>> {
         let reweighting = self.settings.reweighting;
         if reweighting.estimate == Estimate::Previous || matches!(reweighting.mode, Mode::Off | Mode::Official) {
             return Ok(None);
         }
-        let output = match self.predict(batch, latent, step, None)? {
+        let output = match self.predict(batch, latent, times, None)? {
             (output, None) => output,
             (output, Some(plain)) => guide(&plain, &output, self.settings.guidance)?,
         };
@@ -250,11 +255,16 @@ impl<'a> Generator<'a> {
     }
 
     /// The network's outputs for the context and, when guided, for none; the weights act on the first alone.
-    fn predict(&self, batch: &Batch, latent: &Tensor, step: &Step, attention: Option<&AttentionWeights>) -> Result<(Tensor, Option<Tensor>)> {
+    fn predict(
+        &self,
+        batch: &Batch,
+        latent: &Tensor,
+        times: &PreparedTimes,
+        attention: Option<&AttentionWeights>,
+    ) -> Result<(Tensor, Option<Tensor>)> {
         let sample = Var::constant(latent.clone());
-        let timesteps = Tensor::from_i32(vec![step.timestep; latent.dim(0)], &[latent.dim(0)])?;
-        let output = |context: &Var, attention| Ok::<_, Error>(self.base.unet.forward(&sample, &timesteps, context, attention)?.into_tensor());
-        let conditional = output(&batch.context.tokens, attention)?;
+        let output = |context, attention| Ok::<_, Error>(self.base.unet.forward_prepared(&sample, times, context, attention)?.into_tensor());
+        let conditional = output(&batch.context, attention)?;
         Ok((conditional, batch.unconditional.as_ref().map(|context| output(context, None)).transpose()?))
     }
 

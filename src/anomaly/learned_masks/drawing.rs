@@ -66,16 +66,19 @@ impl<'a> MaskPainter<'a> {
         let samples: Vec<(usize, Var)> = wanted.iter().map(|&wanted| (self.template(wanted), anomaly.clone())).collect();
         let context = self.conditioner.context_of(&samples)?.tokens;
         let unconditional = if self.settings.guidance == 1.0 { None } else { Some(self.conditioner.plain("", wanted.len())?) };
+        let unet = &self.base.unet;
+        let (context, unconditional) = (unet.prepare_context(&context)?, unconditional.map(|plain| unet.prepare_context(&plain)).transpose()?);
+        let all_times = unet.prepare_times(&ddim::timesteps(&self.steps)?)?;
         let mut latent = noise("start", 0)?;
-        for step in &self.steps {
+        for (number, step) in self.steps.iter().enumerate() {
             if let Some(signal) = stop() {
                 return Err(Error::new(Interrupted { signal }));
             }
             let sample = Var::constant(latent.clone());
-            let timesteps = Tensor::from_i32(vec![step.timestep; wanted.len()], &[wanted.len()])?;
-            let mut output = self.base.unet.forward(&sample, &timesteps, &context, None)?.into_tensor();
+            let times = all_times.at(&Tensor::from_i32(vec![number as i32; wanted.len()], &[wanted.len()])?.to_device(latent.device())?)?;
+            let mut output = unet.forward_prepared(&sample, &times, &context, None)?.into_tensor();
             if let Some(unconditional) = &unconditional {
-                let plain = self.base.unet.forward(&sample, &timesteps, unconditional, None)?.into_tensor();
+                let plain = unet.forward_prepared(&sample, &times, unconditional, None)?.into_tensor();
                 output = guide(&plain, &output, self.settings.guidance)?;
             }
             latent = step.update(&output, &latent, self.settings.eta, &noise("step", step.timestep)?)?;

@@ -1,7 +1,7 @@
 //! The residual block of two normalised convolutions: diffusers `ResnetBlock2D` (`models/resnet.py`).
 
 use crate::autograd::Var;
-use crate::error::Result;
+use crate::error::{Result, anyhow};
 use crate::nn::{Conv2d, GroupNorm, Linear, Path};
 use crate::ops::{Conv2dOptions, Epilogue};
 
@@ -23,7 +23,7 @@ pub struct ResnetSizes {
 /// conv(silu(norm(conv(silu(norm(x))) + time))) + shortcut(x).
 ///
 /// # Shapes
-/// `x [batch, height, width, inputs] -> [batch, height, width, outputs]`; the time embedding is `[batch, time]`.
+/// `x [batch, height, width, inputs] -> [batch, height, width, outputs]`; time is `[batch, outputs]`.
 #[derive(Clone, Debug)]
 pub struct ResnetBlock {
     norm1: GroupNorm,
@@ -49,14 +49,19 @@ impl ResnetBlock {
         })
     }
 
-    /// Applies the block. `activated_time` is silu of the time embedding, which all blocks of a network share.
-    pub fn forward(&self, x: &Var, activated_time: Option<&Var>) -> Result<Var> {
-        let time = match (&self.time_projection, activated_time) {
-            (Some(projection), Some(time)) => Some(projection.forward(time)?),
-            _ => None,
-        };
+    /// The block's projection of silu of the time embedding, `[batch, time] -> [batch, outputs]`.
+    ///
+    /// # Errors
+    /// For a block that sees no time.
+    pub fn project_time(&self, activated_time: &Var) -> Result<Var> {
+        let projection = self.time_projection.as_ref().ok_or_else(|| anyhow!("this residual block sees no time"))?;
+        projection.forward(activated_time)
+    }
+
+    /// Applies the block. `time` is from [`ResnetBlock::project_time`].
+    pub fn forward(&self, x: &Var, time: Option<&Var>) -> Result<Var> {
         let hidden = self.norm1.forward_silu(x)?;
-        let hidden = self.conv1.forward_with(&hidden, Epilogue { per_channel: time.as_ref(), residual: None })?;
+        let hidden = self.conv1.forward_with(&hidden, Epilogue { per_channel: time, residual: None })?;
         let hidden = self.norm2.forward_silu(&hidden)?;
         let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.forward(x)).transpose()?;
         self.conv2.forward_with(&hidden, Epilogue { per_channel: None, residual: Some(shortcut.as_ref().unwrap_or(x)) })

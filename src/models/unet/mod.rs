@@ -2,31 +2,24 @@
 
 mod attention_weights;
 mod config;
+mod prepared;
 mod stages;
 mod time_embedding;
 mod transformer;
 
 pub use attention_weights::AttentionWeights;
 pub use config::{BlockKind, UnetConfig};
+pub use prepared::{PreparedContext, PreparedTimes};
 
 use crate::autograd::Var;
 use crate::device::recording;
 use crate::error::{Result, ensure};
 use crate::nn::{Conv2d, GroupNorm, Path, Placement};
-use crate::ops::{Conv2dOptions, Reweighting};
+use crate::ops::Conv2dOptions;
 use crate::tensor::Tensor;
+use prepared::Conditioning;
 use stages::{DownStage, MiddleStage, UpStage};
 use time_embedding::TimeEmbedding;
-
-/// What steers the network beside the noisy latent.
-struct Conditioning {
-    /// silu of the time embedding, `[batch, time width]`.
-    activated_time: Var,
-    /// `[batch, tokens, context width]`.
-    context: Var,
-    /// One entry a level, the highest resolution first; empty when nothing is re-weighted.
-    reweighting: Vec<Reweighting>,
-}
 
 /// Predicts noise (or velocity) from a noisy latent, its time step and a text context.
 #[derive(Clone, Debug)]
@@ -76,25 +69,32 @@ impl Unet {
     /// `sample [batch, height, width, in_channels]`, i32 `timesteps [batch]`, `context [batch, tokens, cross_attention_dim]`
     /// -> `[batch, height, width, out_channels]`.
     pub fn forward(&self, sample: &Var, timesteps: &Tensor, context: &Var, weights: Option<&AttentionWeights>) -> Result<Var> {
+        self.forward_prepared(sample, &self.prepare_times(timesteps)?, &self.prepare_context(context)?, weights)
+    }
+
+    /// [`Unet::forward`] with what was computed before: one time step and one context for each sample.
+    ///
+    /// # Shapes
+    /// `sample [batch, height, width, in_channels] -> [batch, height, width, out_channels]`.
+    pub fn forward_prepared(
+        &self,
+        sample: &Var,
+        times: &PreparedTimes,
+        context: &PreparedContext,
+        weights: Option<&AttentionWeights>,
+    ) -> Result<Var> {
         let [batch, height, width, channels] = sample.dims()?;
-        let [contexts, _, context_width] = context.dims()?;
-        let expected_width = self.config.cross_attention_dim.at(0);
+        let (contexts, timesteps) = (context.batch, times.count());
         ensure!(channels == self.config.in_channels, "the latent has {channels} channels, the UNet expects {}", self.config.in_channels);
-        ensure!(context_width == expected_width, "the context is {context_width} wide, the UNet expects {expected_width}");
-        ensure!(contexts == batch, "a batch of {batch} latents and of {contexts} contexts");
-        ensure!(timesteps.shape() == [batch], "a batch of {batch} latents and time steps of shape {:?}", timesteps.shape());
+        ensure!(contexts == batch && timesteps == batch, "a batch of {batch} latents, of {contexts} contexts and of {timesteps} time steps");
         let sizes: Vec<_> = (0..self.config.levels()).map(|level| (height.div_ceil(1 << level), width.div_ceil(1 << level))).collect();
         let _network = recording::network("unet");
         let here = self.placement();
-        let conditioning = Conditioning {
-            activated_time: self.time_embedding.forward_silu(timesteps)?,
-            context: here.enter(context)?,
-            reweighting: weights.map(|weights| weights.resized(&sizes, here.device)).transpose()?.unwrap_or_default(),
-        };
-        here.leave(&self.denoise(&here.enter(sample)?, &conditioning)?)
+        let reweighting = weights.map(|weights| weights.resized(&sizes, here.device)).transpose()?.unwrap_or_default();
+        here.leave(&self.denoise(&here.enter(sample)?, &mut Conditioning::new(times, context, reweighting))?)
     }
 
-    fn denoise(&self, sample: &Var, conditioning: &Conditioning) -> Result<Var> {
+    fn denoise(&self, sample: &Var, conditioning: &mut Conditioning) -> Result<Var> {
         let mut x = self.conv_in.forward(sample)?;
         let mut skips = vec![x.clone()];
         for stage in &self.down {

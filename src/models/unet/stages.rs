@@ -4,7 +4,8 @@ use crate::autograd::Var;
 use crate::error::{Result, bail};
 use crate::models::blocks::{Downsample, ResnetBlock, ResnetSizes, Upsample};
 use crate::models::unet::transformer::{Transformer, TransformerSizes};
-use crate::models::unet::{BlockKind, Conditioning, UnetConfig};
+use crate::models::unet::prepared::Conditioning;
+use crate::models::unet::{BlockKind, UnetConfig};
 use crate::nn::Path;
 use crate::ops;
 
@@ -37,8 +38,8 @@ impl UnetConfig {
 #[derive(Clone, Debug)]
 pub(super) struct DownStage {
     level: usize,
-    resnets: Vec<ResnetBlock>,
-    transformers: Vec<Transformer>,
+    pub(super) resnets: Vec<ResnetBlock>,
+    pub(super) transformers: Vec<Transformer>,
     downsample: Option<Downsample>,
 }
 
@@ -62,9 +63,9 @@ impl DownStage {
     }
 
     /// Applies the stage; each layer's output is kept in `skips` for the way up.
-    pub(super) fn forward(&self, mut x: Var, conditioning: &Conditioning, skips: &mut Vec<Var>) -> Result<Var> {
+    pub(super) fn forward(&self, mut x: Var, conditioning: &mut Conditioning, skips: &mut Vec<Var>) -> Result<Var> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(&x, Some(&conditioning.activated_time))?;
+            x = resnet.forward(&x, Some(conditioning.next_time()?))?;
             if let Some(transformer) = self.transformers.get(layer) {
                 x = transformer.forward(&x, conditioning, self.level)?;
             }
@@ -82,9 +83,9 @@ impl DownStage {
 #[derive(Clone, Debug)]
 pub(super) struct MiddleStage {
     level: usize,
-    first: ResnetBlock,
-    transformer: Transformer,
-    second: ResnetBlock,
+    pub(super) first: ResnetBlock,
+    pub(super) transformer: Transformer,
+    pub(super) second: ResnetBlock,
 }
 
 impl MiddleStage {
@@ -102,10 +103,10 @@ impl MiddleStage {
     }
 
     /// Applies the stage.
-    pub(super) fn forward(&self, x: &Var, conditioning: &Conditioning) -> Result<Var> {
-        let x = self.first.forward(x, Some(&conditioning.activated_time))?;
+    pub(super) fn forward(&self, x: &Var, conditioning: &mut Conditioning) -> Result<Var> {
+        let x = self.first.forward(x, Some(conditioning.next_time()?))?;
         let x = self.transformer.forward(&x, conditioning, self.level)?;
-        self.second.forward(&x, Some(&conditioning.activated_time))
+        self.second.forward(&x, Some(conditioning.next_time()?))
     }
 }
 
@@ -113,8 +114,8 @@ impl MiddleStage {
 #[derive(Clone, Debug)]
 pub(super) struct UpStage {
     level: usize,
-    resnets: Vec<ResnetBlock>,
-    transformers: Vec<Transformer>,
+    pub(super) resnets: Vec<ResnetBlock>,
+    pub(super) transformers: Vec<Transformer>,
     upsample: Option<Upsample>,
 }
 
@@ -141,10 +142,10 @@ impl UpStage {
     }
 
     /// Applies the stage; takes its share from the end of `skips`.
-    pub(super) fn forward(&self, mut x: Var, conditioning: &Conditioning, skips: &mut Vec<Var>) -> Result<Var> {
+    pub(super) fn forward(&self, mut x: Var, conditioning: &mut Conditioning, skips: &mut Vec<Var>) -> Result<Var> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
             let Some(skip) = skips.pop() else { bail!("the way up has more layers than the way down") };
-            x = resnet.forward(&ops::concat(&[&x, &skip], 3)?, Some(&conditioning.activated_time))?;
+            x = resnet.forward(&ops::concat(&[&x, &skip], 3)?, Some(conditioning.next_time()?))?;
             if let Some(transformer) = self.transformers.get(layer) {
                 x = transformer.forward(&x, conditioning, self.level)?;
             }

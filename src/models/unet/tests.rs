@@ -3,7 +3,7 @@
 use super::*;
 use crate::nn::RandomInit;
 use crate::ops::{self, MaskedMean};
-use crate::testing::{Fixture, assert_close};
+use crate::testing::{Fixture, assert_close, random};
 
 /// The limits: ||ours - reference|| / ||reference||.
 const OUTPUT: f64 = 2e-5;
@@ -99,6 +99,27 @@ fn a_sample_does_not_depend_on_its_batch() {
     assert_eq!(both[both.len() / 2..], alone, "the second sample, bit by bit");
 }
 
+/// What is computed once for a schedule and a context gives the same bits as a pass that computes everything itself.
+#[test]
+fn prepared_passes_equal_whole_ones() {
+    let (fixture, unet) = load("unet_two");
+    let sample = Var::constant(fixture.get("sample").nchw_to_nhwc().unwrap());
+    let context = Var::constant(fixture.get("encoder_hidden_states"));
+    let batch = sample.dim(0);
+    let (schedule, once) = ([981, 500, 1], unet.prepare_context(&context).unwrap());
+    let times = unet.prepare_times(&Tensor::from_i32(schedule.to_vec(), &[3]).unwrap()).unwrap();
+    for (number, timestep) in schedule.into_iter().enumerate() {
+        let here = times.at(&Tensor::from_i32(vec![number as i32; batch], &[batch]).unwrap()).unwrap();
+        let found = unet.forward_prepared(&sample, &here, &once, None).unwrap();
+        let expected = unet.forward(&sample, &Tensor::from_i32(vec![timestep; batch], &[batch]).unwrap(), &context, None).unwrap();
+        assert_eq!(found.to_f32_vec().unwrap(), expected.to_f32_vec().unwrap(), "time step {timestep}");
+    }
+    let other = load("unet_sd1").1;
+    let foreign = other.prepare_context(&Var::constant(random("context", &[batch, 7, other.config().cross_attention_dim.at(0)]))).unwrap();
+    let here = times.at(&Tensor::from_i32(vec![0; batch], &[batch]).unwrap()).unwrap();
+    assert!(unet.forward_prepared(&sample, &here, &foreign, None).is_err());
+}
+
 fn sd15() -> serde_json::Value {
     serde_json::json!({
         "_class_name": "UNet2DConditionModel", "act_fn": "silu", "attention_head_dim": 8, "block_out_channels": [320, 640, 1280, 1280],
@@ -149,8 +170,8 @@ fn wrong_inputs_are_refused() {
     assert_eq!(run(&[2, 3, 5, 4], vec![1, 2], &[2, 7, 8]).unwrap(), [2, 3, 5, 4]);
     for (sample, timesteps, context, expected) in [
         ([2, 3, 5, 3], vec![1, 2], [2, 7, 8], "3 channels"),
-        ([2, 3, 5, 4], vec![1], [2, 7, 8], "time steps"),
-        ([2, 3, 5, 4], vec![1, 2], [1, 7, 8], "contexts"),
+        ([2, 3, 5, 4], vec![1], [2, 7, 8], "1 time steps"),
+        ([2, 3, 5, 4], vec![1, 2], [1, 7, 8], "1 contexts"),
         ([2, 3, 5, 4], vec![1, 2], [2, 7, 9], "9 wide"),
         ([2, 3, 5, 4], vec![1, -2], [2, 7, 8], "-2"),
     ] {

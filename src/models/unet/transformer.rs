@@ -3,7 +3,7 @@
 
 use crate::autograd::Var;
 use crate::error::Result;
-use crate::models::unet::Conditioning;
+use crate::models::unet::prepared::Conditioning;
 use crate::nn::{GroupNorm, LayerNorm, Linear, Path};
 use crate::ops;
 
@@ -56,8 +56,13 @@ impl Transformer {
         })
     }
 
+    /// K and V of each block's attention to a context `[batch, tokens, context width]`.
+    pub(super) fn keys_and_values(&self, context: &Var) -> Result<Vec<KeyValue>> {
+        self.blocks.iter().map(|block| block.cross_attention.key_value(context)).collect()
+    }
+
     /// Applies the layers at a level of the network.
-    pub fn forward(&self, x: &Var, conditioning: &Conditioning, level: usize) -> Result<Var> {
+    pub(super) fn forward(&self, x: &Var, conditioning: &mut Conditioning, level: usize) -> Result<Var> {
         let [batch, height, width, channels] = x.dims()?;
         let normalised = ops::reshape(&self.norm.forward(x)?, &[batch, height * width, channels])?;
         let mut hidden = self.projection_in.forward(&normalised)?;
@@ -100,12 +105,19 @@ impl Block {
     }
 
     /// `[batch, positions, channels] -> ` the same.
-    fn forward(&self, x: &Var, conditioning: &Conditioning, level: usize) -> Result<Var> {
+    fn forward(&self, x: &Var, conditioning: &mut Conditioning, level: usize) -> Result<Var> {
         let x = ops::add(&self.self_attention.attend_to_self(&self.norm1.forward(x)?)?, x)?;
         let x = ops::add(&self.cross_attention.attend_to_context(&self.norm2.forward(&x)?, conditioning, level)?, &x)?;
         let hidden = ops::geglu(&self.expand.forward(&self.norm3.forward(&x)?)?)?;
         ops::add(&self.contract.forward(&hidden)?, &x)
     }
+}
+
+/// What a cross-attention layer makes of a context, `[batch, tokens, channels]` each.
+#[derive(Clone, Debug)]
+pub(super) struct KeyValue {
+    pub key: Var,
+    pub value: Var,
 }
 
 /// The four projections of an attention layer.
@@ -135,12 +147,15 @@ impl Projections {
         self.output.forward(&ops::attention(&q, &k, &v, self.heads, false)?)
     }
 
-    fn attend_to_context(&self, x: &Var, conditioning: &Conditioning, level: usize) -> Result<Var> {
-        let context = &conditioning.context;
-        let (q, k, v) = (self.query.forward(x)?, self.key.forward(context)?, self.value.forward(context)?);
-        let attended = match conditioning.reweighting.get(level) {
-            Some(reweighting) => ops::cross_attention(&q, &k, &v, self.heads, reweighting)?,
-            None => ops::attention(&q, &k, &v, self.heads, false)?,
+    fn key_value(&self, context: &Var) -> Result<KeyValue> {
+        Ok(KeyValue { key: self.key.forward(context)?, value: self.value.forward(context)? })
+    }
+
+    fn attend_to_context(&self, x: &Var, conditioning: &mut Conditioning, level: usize) -> Result<Var> {
+        let (q, KeyValue { key, value }) = (self.query.forward(x)?, conditioning.next_key_value()?);
+        let attended = match conditioning.reweighting(level) {
+            Some(reweighting) => ops::cross_attention(&q, key, value, self.heads, reweighting)?,
+            None => ops::attention(&q, key, value, self.heads, false)?,
         };
         self.output.forward(&attended)
     }

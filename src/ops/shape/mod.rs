@@ -74,25 +74,40 @@ pub fn narrow(x: &Var, axis: usize, start: usize, length: usize) -> Result<Var> 
 /// One row of `table [rows, width]` per i32 id: ids `[..] -> [.., width]`. Ids out of range are an error. The gradient is dense.
 pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
     let [rows, width] = table.dims()?;
-    let on_host = ids.to_device(Device::Cpu)?;
-    let found = on_host.i32s()?;
-    if let Some(id) = found.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
-        crate::error::bail!("embedding: id {id} is outside the table of {rows} rows");
-    }
-    let mut shape = ids.shape().to_vec();
-    shape.push(width);
-    let dtype = table.dtype();
-    let ids = ids.to_device(table.device())?;
-    let output = match table.device() {
-        Device::Cpu => Tensor::from_f32_as(cpu::embedding(width, &table.f32s()?, found), &shape, dtype)?,
-        Device::Cuda(device) => cuda::embedding(&device, table, &ids, &shape)?,
-    };
+    check_ids(rows, ids.to_device(Device::Cpu)?.i32s()?)?;
+    let (ids, dtype) = (ids.to_device(table.device())?, table.dtype());
+    let output = look_up(table, &ids)?;
     Ok(Var::record(output, [table], move |gradient, _| {
         Ok([Some(match gradient.device() {
             Device::Cpu => Tensor::from_f32_as(cpu::embedding_backward(rows, width, ids.i32s()?, &gradient.f32s()?), &[rows, width], dtype)?,
             Device::Cuda(device) => cuda::embedding_backward(&device, &ids, gradient, [rows, width])?,
         })])
     }))
+}
+
+/// One row of `table [rows, width]` per i32 id, for ids that were put where the table is: ids `[..] -> [.., width]`. No gradient. A GPU's ids are not looked
+/// at, since that would wait for it: whoever put them there has seen to it that they are in range.
+pub fn rows(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    if ids.device() == Device::Cpu {
+        check_ids(table.dim(0), ids.i32s()?)?;
+    }
+    look_up(table, ids)
+}
+
+fn check_ids(rows: usize, ids: &[i32]) -> Result<()> {
+    match ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
+        Some(id) => crate::error::bail!("embedding: id {id} is outside the table of {rows} rows"),
+        None => Ok(()),
+    }
+}
+
+fn look_up(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    let [_, width] = table.dims()?;
+    let shape = [ids.shape(), &[width]].concat();
+    match table.device() {
+        Device::Cpu => Tensor::from_f32_as(cpu::embedding(width, &table.f32s()?, ids.i32s()?), &shape, table.dtype()),
+        Device::Cuda(device) => cuda::embedding(&device, table, ids, &shape),
+    }
 }
 
 fn join(parts: &[Tensor], axis: usize) -> Result<Tensor> {

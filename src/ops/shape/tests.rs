@@ -1,5 +1,5 @@
 use crate::autograd::Var;
-use crate::ops::{concat, embedding, narrow, reshape};
+use crate::ops::{concat, embedding, narrow, reshape, rows};
 use crate::tensor::{DType, Tensor};
 use crate::testing::{assert_devices_agree, assert_gradients, random};
 
@@ -59,6 +59,7 @@ fn refusals() {
     for id in [-1, 2] {
         let error = embedding(&x, &Tensor::from_i32(vec![id], &[1]).unwrap()).unwrap_err().to_string();
         assert!(error.contains("2 rows"), "{error}");
+        assert!(rows(&x, &Tensor::from_i32(vec![id], &[1]).unwrap()).is_err());
     }
     assert!(embedding(&x, &Tensor::zeros(&[1])).is_err());
 }
@@ -73,4 +74,9 @@ fn gpus_agree() {
     }
     let ids = Tensor::from_i32(vec![2, 0, 2, 3], &[2, 2]).unwrap();
     assert_devices_agree(&[random("table", &[4, 300])], |v, _| embedding(&v[0], &ids));
+    for device in crate::testing::devices() {
+        let table = random("table", &[4, 300]);
+        let found = rows(&table.to_device(device).unwrap(), &ids.to_device(device).unwrap()).unwrap();
+        assert_eq!(found.to_f32_vec().unwrap(), embedding(&Var::constant(table), &ids).unwrap().to_f32_vec().unwrap(), "{device}");
+    }
 }

@@ -74,18 +74,20 @@ impl Sampling<'_> {
     /// One sample for each of [`CAPTIONS`], `side` latent cells wide, eight in a row.
     pub fn draw(&self, side: usize, steps: usize, guidance: f64) -> Result<Picture> {
         let empty = self.context("")?;
+        let steps = ddim::steps(self.schedule, steps)?;
+        let all_times = self.unet.prepare_times(&ddim::timesteps(&steps)?)?;
         let mut tiles = Vec::new();
         for (index, caption) in CAPTIONS.iter().enumerate() {
             let context = self.context(caption)?;
-            let both = ops::concat(&[&empty, &context], 0)?;
+            let both = self.unet.prepare_context(&ops::concat(&[&empty, &context], 0)?)?;
             let channels = self.unet.config().in_channels;
             let stream = Stream::new(0, "pretraining sample", &[index as u64]);
             let mut latent = ops::normal(&[stream], &[side, side, channels], self.unet.placement().device)?;
-            for step in ddim::steps(self.schedule, steps)? {
+            for (number, step) in steps.iter().enumerate() {
                 let twice = Var::constant(latent.clone());
                 let twice = ops::concat(&[&twice, &twice], 0)?;
-                let timesteps = Tensor::from_i32(vec![step.timestep; 2], &[2])?;
-                let predicted = self.unet.forward(&twice, &timesteps, &both, None)?;
+                let times = all_times.at(&Tensor::from_i32(vec![number as i32; 2], &[2])?.to_device(latent.device())?)?;
+                let predicted = self.unet.forward_prepared(&twice, &times, &both, None)?;
                 let (without, with) = (ops::narrow(&predicted, 0, 0, 1)?, ops::narrow(&predicted, 0, 1, 1)?);
                 let output = guide(without.tensor(), with.tensor(), guidance)?;
                 latent = step.update(&output, &latent, 0.0, &latent)?;
