@@ -11,9 +11,10 @@ use anodiff::device::Device;
 use anodiff::device::cuda::{Cuda, Launch};
 use anodiff::error::{Result, exit_code};
 use anodiff::ops;
+use anodiff::tensor::replay::{Repetition, Tensors, numbers};
 use anodiff::tensor::{DType, Tensor, scratch};
 use anodiff::testing::{assert_close, devices, random};
-use emulator::{Emulator, Order, Sanitizer, emulated, emulated_with};
+use emulator::{Emulator, Order, Sanitizer, emulated, emulated_pooled, emulated_with, is_emulated};
 
 /// One way in which the device may order its work, and another; with the checks of addresses.
 const WAYS: [(Sanitizer, Order); 3] =
@@ -161,6 +162,104 @@ fn full_memory_is_the_users_to_correct() {
         assert!(message.contains("is full: 12288 MiB wanted") && message.contains("--batch-size"), "{message}");
         assert_eq!(random("after", &[9]).to_device(Device::parse("cuda").unwrap()).unwrap().to_f32_vec().unwrap().len(), 9);
     });
+}
+
+/// x and y of a step x, y = silu(x + a), x · row of the table.
+#[derive(Clone)]
+struct Pair(Tensor, Tensor);
+
+impl Tensors for Pair {
+    fn map_tensors(&self, change: &mut dyn FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        Ok(Self(change(&self.0)?, change(&self.1)?))
+    }
+}
+
+/// The pair behind each step of two batches: one after the other or, with `repeated`, as the engine repeats steps.
+fn pairs(device: Device, width: usize, repetition: &mut Option<Repetition<Pair, Pair>>) -> Vec<Vec<u32>> {
+    let there = |name: &str, rows: usize| random(name, &[rows, width]).to_device(device).unwrap();
+    let step = |inputs: &Pair, state: &Pair, number: &Tensor| {
+        let x = Var::constant(state.0.clone());
+        let row = Var::constant(ops::rows(&inputs.1, number)?);
+        Ok(Pair(ops::silu(&ops::add(&x, &Var::constant(inputs.0.clone()))?)?.into_tensor(), ops::mul(&x, &row)?.into_tensor()))
+    };
+    let mut found = Vec::new();
+    for batch in ["first", "second"] {
+        let inputs = Pair(there(batch, 1), there("table", 5));
+        let mut state = Pair(there("start", 1), there("start", 1));
+        if let Some(repetition) = repetition {
+            repetition.begin();
+        }
+        for number in 0..5 {
+            state = match repetition {
+                Some(repetition) => repetition.step(&inputs, &state, number, 1, step).unwrap(),
+                None => step(&inputs, &state, &numbers(number, 1, device).unwrap()).unwrap(),
+            };
+            let values = [state.0.to_f32_vec().unwrap(), state.1.to_f32_vec().unwrap()].concat();
+            found.push(values.into_iter().map(f32::to_bits).collect());
+        }
+    }
+    found
+}
+
+#[test]
+fn repeated_steps_are_captured_and_give_the_same_bits() {
+    emulated_pooled(&WAYS, || {
+        let device = Device::Cuda(cuda());
+        assert!(cuda().captures());
+        let mut repetition = Some(Repetition::default());
+        for width in [1030, 7, 1030] {
+            assert_eq!(pairs(device, width, &mut repetition), pairs(device, width, &mut None), "{width}");
+        }
+        assert_eq!(pairs(Device::Cpu, 7, &mut Some(Repetition::default())).len(), 10);
+    });
+}
+
+#[test]
+fn what_a_graph_cannot_hold_is_refused_and_leaves_the_device_usable() {
+    emulated_pooled(&WAYS[..2], || {
+        let (cuda, x) = (cuda(), random("x", &[700]).to_device(Device::Cuda(cuda())).unwrap());
+        let (there, twice) = (Var::constant(x.clone()), |x: &Var| ops::add(x, x));
+        // The step's memory is there when it is captured.
+        drop(twice(&Var::constant(Tensor::zeros(&[700]).to_device(Device::Cuda(cuda)).unwrap())).unwrap());
+        let captured = cuda.capture(|| twice(&there)).unwrap().0;
+        assert_eq!(captured.to_f32_vec().unwrap(), [0.0; 700], "nothing has run");
+        let message = |result: Result<()>| result.unwrap_err().to_string();
+        let refused = |work: &dyn Fn() -> Result<()>| message(cuda.capture(work).map(drop));
+        assert!(refused(&|| x.to_f32_vec().map(drop)).contains("a copy to the host while a graph is captured"));
+        assert!(refused(&|| random("y", &[3]).to_device(Device::Cuda(cuda)).map(drop)).contains("a copy from the host while"));
+        assert!(refused(&|| cuda.synchronize()).contains("waiting while a graph is captured"));
+        assert!(refused(&|| scratch(&cuda, &[54_321], DType::F32).map(drop)).contains("that the step before it did not"));
+        assert!(refused(&|| cuda.capture(|| Ok(())).map(drop)).contains("being captured already"));
+        let elsewhere = || std::thread::scope(|scope| scope.spawn(|| scratch(&cuda, &[700], DType::F32)).join().unwrap()).map(drop);
+        assert!(refused(&elsewhere).contains("two threads use it"));
+        assert_eq!(twice(&there).unwrap().to_f32_vec().unwrap()[1], 2.0 * x.to_f32_vec().unwrap()[1]);
+    });
+}
+
+#[test]
+fn freed_memory_serves_the_next_tensor_of_its_size() {
+    let repeated = |count: usize| {
+        let device = Device::parse("cuda").unwrap();
+        let x = Var::constant(random("x", &[5000]).to_device(device).unwrap());
+        for _ in 0..count {
+            ops::silu(&ops::add(&x, &x).unwrap()).unwrap().to_f32_vec().unwrap();
+        }
+    };
+    emulated_pooled(&WAYS[..2], || repeated(9));
+    if !is_emulated() {
+        // What the driver counts when the process ends.
+        let rig = Emulator::new(Sanitizer::None);
+        let run = |pooled: bool| {
+            let mut command = rig.command(std::env::current_exe().unwrap(), Order::LateAndForward);
+            command.env("EMULATOR_TRACE", "1");
+            if pooled {
+                emulator::pooled(&mut command);
+            }
+            let output = command.args(["freed_memory_serves_the_next_tensor_of_its_size", "--exact", "--nocapture"]).output().unwrap();
+            emulator::traced(&output, "allocations of device memory")
+        };
+        assert_eq!((run(true), run(false)), (3, 19), "x and two more, or two for each time");
+    }
 }
 
 #[test]

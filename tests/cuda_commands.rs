@@ -13,7 +13,7 @@ use anodiff::data::picture::Picture;
 use anodiff::tensor::Tensor;
 use anodiff::testing::{miniature, random, relative_error};
 use anodiff::weights::{self, Archive};
-use emulator::{Emulator, Order, Sanitizer};
+use emulator::{Emulator, Order, Sanitizer, pooled, traced};
 use program::{refused, succeed};
 
 /// A miniature model and data set, and the program on both devices.
@@ -141,6 +141,42 @@ fn training_and_generation_give_what_they_give_on_the_cpu() {
         assert!(difference(&found, &expected) <= most, "{dtype}: {}", difference(&found, &expected));
     }
     assert_ne!(difference(&world.generate("cpu", "other", &["--seed", "1"]), &expected), 0.0, "the comparison sees a difference");
+}
+
+/// Every way to re-weight, as a graph and as plain launches: the same files. Later steps allocate nothing from the driver; a later batch does so only for
+/// a size that did not come up before.
+#[test]
+fn captured_steps_give_the_same_files_and_allocate_nothing() {
+    let world = World::new();
+    world.train("cpu", "cpu", &[]);
+    let generate = |out: &str, captured: bool, more: &[&str]| {
+        let fixed = ["generate", "--data", "data", "--model", "model", "--learned", "cpu", "--object", "plate", "--type", "dot", "--out", out];
+        let mut command = world.anodiff("cuda", Order::LateAndForward, &[&fixed[..], more].concat());
+        command.env("EMULATOR_TRACE", "1");
+        if captured {
+            pooled(&mut command);
+        }
+        let output = succeed(command);
+        let images = fs::read_dir(world.path(out).join("plate/test/dot")).unwrap().map(|entry| entry.unwrap().path());
+        let images: BTreeMap<PathBuf, Vec<u8>> = images.map(|path| (path.file_name().unwrap().into(), fs::read(path).unwrap())).collect();
+        let counted = |what: &str| traced(&output, what);
+        let (replays, between) = (counted("launches of graphs"), counted("allocations between launches of graphs"));
+        (images, replays, between, counted("allocations of device memory"))
+    };
+    for mode in ["off", "default", "paper", "official"] {
+        // Two batches of two and one of one; the first step with the estimate of the one before it has none and is not repeated.
+        let more = ["--reweight", mode, "--count", "5", "--batch-size", "2", "--steps", "4", "--eta", "1", "--guidance", "2"];
+        let (plain, none, ..) = generate(&format!("plain {mode}"), false, &more);
+        let (found, replays, ..) = generate(&format!("captured {mode}"), true, &more);
+        assert!(plain.len() == 5 && found == plain, "{mode}");
+        let repeated = if mode == "default" { 3 } else { 4 };
+        assert_eq!((none, replays), (0, 3 * repeated - 2), "{mode}");
+    }
+    let run = |out: &str, count: &str| generate(out, true, &["--reweight", "default", "--batch-size", "1", "--steps", "12", "--count", count]);
+    let (_, replays, between, _) = run("one", "1");
+    assert_eq!((replays, between), (10, 0), "later steps");
+    let (two, four) = (run("two", "2").3, run("four", "4").3);
+    assert!(four <= two + 2, "later batches: {two} allocations for two images, {four} for four");
 }
 
 #[test]

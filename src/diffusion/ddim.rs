@@ -72,7 +72,7 @@ impl Step {
         eta * variance.max(0.0).sqrt()
     }
 
-    /// The weights of [`Step::update`] for the fused op, with classifier-free guidance.
+    /// The weights of [`Step::update`] for the fused op, with classifier-free guidance. Outside of a mask stands what is there, without noise.
     pub fn weights(&self, eta: f64, guidance: f64) -> Update {
         let single = |weights: [f64; 2]| weights.map(|weight| weight as f32);
         Update {
@@ -81,6 +81,7 @@ impl Step {
             epsilon: single(self.prediction.epsilon_weights(self.alpha)),
             previous: single([self.previous_alpha.sqrt(), self.direction(eta)]),
             deviation: self.deviation(eta) as f32,
+            outside: [1.0, 0.0],
         }
     }
 

@@ -29,7 +29,7 @@ pub use attention::attention;
 pub use batch_norm::{BatchNormMode, BatchStatistics, batch_norm};
 pub use conv2d::{Conv2dOptions, Epilogue, conv2d};
 pub use cross_attention::{Reweighting, cross_attention};
-pub use denoise::{Background, BackgroundNoise, Denoised, Outputs, Update, blend, denoise};
+pub use denoise::{Background, BackgroundNoise, Denoised, Outputs, PlannedUpdate, Update, Updates, blend, denoise};
 pub use elementwise::{
     abs, add, affine, broadcast_add, broadcast_mul, clamp, exp, geglu, gelu, leaky_relu, mul, prelu, quick_gelu, relu, sigmoid, silu, sub, tanh,
 };

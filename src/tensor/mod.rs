@@ -4,6 +4,7 @@
 
 pub(crate) mod cuda;
 pub mod random;
+pub mod replay;
 mod rounding;
 
 use std::borrow::Cow;

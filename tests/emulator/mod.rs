@@ -109,7 +109,8 @@ impl Emulator {
         self.root.join("lib")
     }
 
-    /// A program that finds the emulated device, and keeps its caches beside the rig: ANODIFF_CACHE points there.
+    /// A program that finds the emulated device, and keeps its caches beside the rig: ANODIFF_CACHE points there. Each tensor's memory goes back to the
+    /// driver at once, which sees what is used after its end; see [`pooled`].
     pub fn command(&self, program: impl AsRef<Path>, order: Order) -> Command {
         let mut command = Command::new(program.as_ref());
         let late = order == Order::LateAndForward;
@@ -118,6 +119,7 @@ impl Emulator {
             .env("LD_LIBRARY_PATH", self.libraries())
             .env("ANODIFF_LIBNVRTC", self.libraries().join("libnvrtc.so"))
             .env("ANODIFF_CACHE", self.root.join("cache"))
+            .env("ANODIFF_POOL", "0")
             .env("EMULATOR_STREAMS", if late { "lazy" } else { "eager" })
             .env("EMULATOR_ORDER", if late { "forward" } else { "reverse" });
         if let Some(runtime) = self.sanitizer.runtime() {
@@ -134,6 +136,18 @@ impl Emulator {
         let mut command = self.command(binary("anodiff"), Order::LateAndForward);
         command.args(arguments).current_dir(folder).output().unwrap()
     }
+}
+
+/// Lets the program keep freed memory and capture steps as graphs, as it does for its users.
+pub fn pooled(command: &mut Command) {
+    command.env_remove("ANODIFF_POOL");
+}
+
+/// A number that the driver counted in a process that ran with EMULATOR_TRACE=1.
+pub fn traced(output: &Output, what: &str) -> u64 {
+    let err = String::from_utf8_lossy(&output.stderr);
+    let count = err.lines().find_map(|line| line.strip_prefix("emulated driver: ")?.split_once(what)?.0.trim().parse().ok());
+    count.unwrap_or_else(|| panic!("no {what} in: {err}"))
 }
 
 /// How the program `check/` ended in one of its cases.
@@ -162,6 +176,15 @@ pub fn emulated(body: impl FnOnce()) {
 
 /// As [`emulated`], once for each of `ways`.
 pub fn emulated_with(ways: &[(Sanitizer, Order)], body: impl FnOnce()) {
+    emulated_as(ways, |_| (), body);
+}
+
+/// As [`emulated_with`], with freed memory kept: [`pooled`].
+pub fn emulated_pooled(ways: &[(Sanitizer, Order)], body: impl FnOnce()) {
+    emulated_as(ways, pooled, body);
+}
+
+fn emulated_as<F: FnOnce()>(ways: &[(Sanitizer, Order)], change: impl Fn(&mut Command), body: F) {
     if is_emulated() {
         return body();
     }
@@ -169,6 +192,7 @@ pub fn emulated_with(ways: &[(Sanitizer, Order)], body: impl FnOnce()) {
     let test = closure.split_once("::").unwrap().1.split("::{{closure}}").next().unwrap();
     for (sanitizer, order) in ways {
         let mut command = Emulator::new(*sanitizer).command(std::env::current_exe().unwrap(), *order);
+        change(&mut command);
         let output = command.args([test, "--exact", "--nocapture", "--include-ignored"]).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(out.contains("1 passed") && output.status.success(), "{test} on the emulator, {sanitizer:?}, {order:?}:\n{out}{err}");

@@ -1,8 +1,11 @@
-//! Writing on another thread: compressing and syncing PNG files must not hold up the next batch.
+//! Writing on other threads: compressing and syncing PNG files must not hold up the next batch. A thread takes batches in turn and shares a batch's files
+//! out among the pool's; lines follow in the order of the pairs when all files of a batch are on the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+
+use rayon::prelude::*;
 
 use super::manifest::{Entry, Manifest};
 use crate::data::mask::Mask;
@@ -23,7 +26,7 @@ pub struct Finished {
     pub entry: Entry,
 }
 
-/// A thread that writes pairs and their lines, in the order given.
+/// Writes pairs and, in the order given, their lines.
 pub struct Writer {
     sender: Option<SyncSender<Vec<Finished>>>,
     thread: Option<JoinHandle<Result<Manifest>>>,
@@ -34,9 +37,7 @@ impl Writer {
         let (sender, receiver) = sync_channel::<Vec<Finished>>(QUEUE);
         let work = move || {
             for batch in receiver {
-                for pair in &batch {
-                    write(&root, pair)?;
-                }
+                batch.par_iter().try_for_each(|pair| write(&root, pair))?;
                 manifest.append(batch.into_iter().map(|pair| pair.entry).collect())?;
             }
             Ok(manifest)

@@ -3,41 +3,41 @@
 use std::io::Write as _;
 
 use crate::anomaly::latents;
-use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, bail, ensure};
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
-use crate::ops;
 use crate::tensor::{DType, Tensor};
 
-/// Steps whose sums are fetched together.
+/// Steps between two looks.
 const TOGETHER: usize = 8;
 
-/// The sums of the latents of the last steps: one is not finite as soon as any number is not.
+/// Looks now and then at the sum of all latents so far, which is not finite as soon as any number was not.
 #[derive(Default)]
 pub(super) struct FiniteSums {
-    waiting: Vec<(i32, Tensor)>,
+    /// The time step behind the last look.
+    since: Option<i32>,
+    steps: usize,
 }
 
 impl FiniteSums {
-    /// Takes in the latent behind a step; some steps later, and at the `last`, all that came in are looked at.
+    /// Takes in the sum behind a step; some steps later, and at the `last`, it is looked at.
     ///
     /// # Errors
-    /// When a latent was not finite; the message names its time step.
-    pub(super) fn add(&mut self, timestep: i32, latent: &Tensor, last: bool) -> Result<()> {
-        self.waiting.push((timestep, ops::sum(&Var::constant(latent.clone()))?.into_tensor()));
-        if self.waiting.len() < TOGETHER && !last {
+    /// When a latent was not finite; the message names the time steps since the last look.
+    pub(super) fn add(&mut self, timestep: i32, sum: &Tensor, last: bool) -> Result<()> {
+        let first = *self.since.get_or_insert(timestep);
+        self.steps += 1;
+        if self.steps < TOGETHER && !last {
             return Ok(());
         }
-        for (timestep, sum) in self.waiting.drain(..) {
-            if !sum.item()?.is_finite() {
-                bail!(
-                    "the denoising network gave numbers that are not finite at time step {timestep}; are the model's weights damaged, or --dtype too \
-                     narrow?"
-                );
-            }
+        if !sum.item()?.is_finite() {
+            bail!(
+                "the denoising network gave numbers that are not finite between time steps {first} and {timestep}; are the model's weights damaged, or \
+                 --dtype too narrow?"
+            );
         }
+        *self = Self::default();
         Ok(())
     }
 }

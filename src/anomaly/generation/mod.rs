@@ -1,31 +1,36 @@
 //! Blended diffusion (METHOD section 7; paper Eq. 1): a defect is denoised inside the mask while the normal image, noised to the same step, stands
 //! outside.
 
+mod batch;
 mod finite;
 mod paste;
+mod step;
 mod streams;
 mod weights;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::anomaly::conditioning::{Conditioner, Sample};
 use crate::anomaly::latents;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::presets::{BatchNormPolicy, GenerationPreset};
-use crate::anomaly::reweighting::{Estimate, Mode};
+use crate::anomaly::reweighting::Mode;
 use crate::autograd::Var;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::device::Device;
+use crate::diffusion::Schedule;
 use crate::diffusion::ddim::{self, Step};
-use crate::diffusion::{Schedule, guide};
 use crate::error::{Error, Interrupted, Result, ensure};
 use crate::models::base::BaseModel;
-use crate::models::unet::{AttentionWeights, PreparedContext, PreparedTimes};
-use crate::ops::{self, Background, BackgroundNoise, Outputs};
+use crate::models::unet::PreparedTimes;
+use crate::ops::{self, BackgroundNoise, PlannedUpdate, Update, Updates};
 use crate::tensor::Tensor;
-use crate::tensor::random::Stream;
+use crate::tensor::replay::{Repetition, numbers};
+use batch::{Batch, State, streams};
 use finite::FiniteSums;
 
 pub use paste::paste;
@@ -66,46 +71,6 @@ pub struct Glimpse {
     pub estimate: Picture,
 }
 
-/// What stays the same over the steps of one batch.
-struct Batch {
-    /// `[batch, height, width, 3]`.
-    pictures: Tensor,
-    /// `[batch, height, width, 1]`.
-    pixel_masks: Tensor,
-    /// Of the latent's size: `[batch, h, w, 1]`.
-    masks: Tensor,
-    /// z0(y), scaled: `[batch, h, w, channels]`.
-    normal: Tensor,
-    images: Vec<ImageStreams>,
-    context: PreparedContext,
-    /// `[batch, length]`.
-    columns: Tensor,
-    unconditional: Option<PreparedContext>,
-}
-
-impl Batch {
-    /// One stream of each image.
-    fn streams(&self, which: impl Fn(&ImageStreams) -> Stream) -> Vec<Stream> {
-        self.images.iter().map(which).collect()
-    }
-}
-
-/// What stands outside of the mask before one step.
-struct Surroundings {
-    /// `[batch, h, w, 1]`.
-    masks: Tensor,
-    /// Weights of the normal latent and of the noise; `None` for the normal latent as it is.
-    levels: Option<[f32; 2]>,
-    streams: Vec<Stream>,
-}
-
-impl Surroundings {
-    fn of<'a>(&'a self, batch: &'a Batch) -> Background<'a> {
-        let noise = self.levels.map(|[signal, noise]| BackgroundNoise { signal, noise, streams: &self.streams });
-        Background { mask: &self.masks, normal: &batch.normal, noise }
-    }
-}
-
 /// Generates images of one learned type.
 pub struct Generator<'a> {
     base: &'a BaseModel,
@@ -117,6 +82,7 @@ pub struct Generator<'a> {
     seed: u64,
     steps: Vec<Step>,
     times: PreparedTimes,
+    repetition: Mutex<Repetition<Batch, State>>,
 }
 
 impl<'a> Generator<'a> {
@@ -132,7 +98,8 @@ impl<'a> Generator<'a> {
         let steps = ddim::steps(&schedule, settings.steps)?;
         let position = learned.position(&kind)?;
         let times = base.unet.prepare_times(&ddim::timesteps(&steps)?)?;
-        Ok(Self { base, learned, conditioner, settings, kind, position, seed, steps, times })
+        let repetition = Mutex::new(Repetition::default());
+        Ok(Self { base, learned, conditioner, settings, kind, position, seed, steps, times, repetition })
     }
 
     /// e_s of masks, `[n, width]` each. Under [`BatchNormPolicy::Always`] they share statistics: give one whole group then.
@@ -156,45 +123,40 @@ impl<'a> Generator<'a> {
     /// `glimpses` is how many steps on the way are decoded for a look, evenly spread; 0 for none. `stop` is asked before every step and ends the batch
     /// with [`Interrupted`] when it names a signal.
     pub fn generate(&self, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
-        let batch = self.prepare(jobs)?;
-        let mut background = self.background(&batch, self.steps.first())?;
-        let shape = batch.normal.shape();
-        let mut latent = ops::normal(&batch.streams(|streams| streams.once("initial noise")), &shape[1..], batch.normal.device())?;
-        let mut blended = ops::blend(&latent, &background.of(&batch))?;
-        let mut estimate: Option<Tensor> = None;
+        let (batch, mut state) = self.prepare(jobs)?;
         let mut traces = vec![Vec::new(); jobs.len()];
         let mut sums = FiniteSums::default();
+        let mut repetition = self.repetition.lock().unwrap_or_else(PoisonError::into_inner);
+        repetition.begin();
         for (number, step) in self.steps.iter().enumerate() {
             if let Some(signal) = stop() {
                 return Err(Error::new(Interrupted { signal }));
             }
-            let times = self.times.at(&Tensor::from_i32(vec![number as i32; jobs.len()], &[jobs.len()])?.to_device(latent.device())?)?;
-            let map = match self.early_weights(&batch, &latent, estimate.as_ref(), &background.masks)? {
-                Some(map) => Some(map),
-                None => self.late_weights(&batch, &blended, step, &times)?,
+            let unweighted = self.is_unweighted(number);
+            state = if unweighted {
+                self.advance(&batch, &state, &numbers(number, jobs.len(), batch.normal.device())?, true)?
+            } else {
+                repetition.step(&batch, &state, number, jobs.len(), |batch, state, number| self.advance(batch, state, number, false))?
             };
-            let attention = map.clone().map(|map| weights::attention(self.settings.reweighting.mode, &batch.columns, map));
-            let (conditional, unconditional) = self.predict(&batch, &blended, &times, attention.as_ref())?;
-            let outputs = Outputs { noisy: &blended, conditional: &conditional, unconditional: unconditional.as_ref() };
-            background = self.background(&batch, self.steps.get(number + 1))?;
-            let fresh = batch.streams(|streams| streams.at("step noise", step.timestep));
-            let weights = step.weights(self.settings.eta, self.settings.guidance);
-            let next = ops::denoise(outputs, &weights, &fresh, Some(&background.of(&batch)))?;
-            sums.add(step.timestep, &next.latent, number + 1 == self.steps.len())?;
+            sums.add(step.timestep, &state.sum, number + 1 == self.steps.len())?;
             if is_glimpse(number, self.steps.len(), glimpses) {
-                self.look(&mut traces, step.timestep, &next.clean, map.as_ref())?;
+                self.look(&mut traces, step.timestep, &state.estimate, state.map.as_ref().filter(|_| !unweighted))?;
             }
-            blended = next.blended.unwrap_or_else(|| next.latent.clone());
-            (latent, estimate) = (next.latent, Some(next.clean));
         }
-        self.finish(jobs, if self.settings.last_blend { &blended } else { &latent }, traces)
+        let placement = self.base.vae.placement();
+        let finished = self.finish(jobs, if self.settings.last_blend { &state.blended } else { &state.latent }, traces)?;
+        if self.base.vae.placement() != placement {
+            // The step was captured with the autoencoder as it was.
+            *repetition = Repetition::default();
+        }
+        Ok(finished)
     }
 
-    fn prepare(&self, jobs: &[Job]) -> Result<Batch> {
+    fn prepare(&self, jobs: &[Job]) -> Result<(Batch, State)> {
         ensure!(!jobs.is_empty(), "a batch needs at least one image");
         let images: Vec<ImageStreams> = jobs.iter().map(|job| ImageStreams::new(self.seed, &self.kind, job.index)).collect();
         let pictures: Vec<&Picture> = jobs.iter().map(|job| &job.normal).collect();
-        let draws: Vec<_> = images.iter().map(|streams| streams.once("normal latent")).collect();
+        let draws = streams(&images, |image| image.once("normal latent"));
         let normal = latents::encode(&self.base.vae, &pictures, self.settings.latent, &draws)?;
         let ([_, height, width, _], device) = (normal.dims()?, normal.device());
         let masks: Vec<Mask> = jobs.iter().map(|job| job.mask.resized(width, height, self.learned.metadata.preset.cells)).collect();
@@ -206,66 +168,49 @@ impl<'a> Generator<'a> {
         let spatial = ops::reshape(&ops::concat(&spatial.iter().collect::<Vec<_>>(), 0)?, &[jobs.len(), rows, channels])?;
         let context = self.conditioner.context(&samples, &spatial)?;
         let columns = context.columns(self.settings.reweighting.mode.columns())?.to_device(device)?;
-        let guided = self.settings.guidance != 1.0;
-        let unet = &self.base.unet;
+        let (unet, guided) = (&self.base.unet, self.settings.guidance != 1.0);
         let unconditional = if guided { Some(unet.prepare_context(&self.conditioner.plain("", jobs.len())?)?) } else { None };
-        let context = unet.prepare_context(&context.tokens)?;
         let (pixel_masks, masks) = (stacked(jobs.iter().map(|job| &job.mask).collect())?, stacked(masks.iter().collect())?);
-        let pictures = Picture::stack(&pictures)?.to_device(device)?;
-        Ok(Batch { pictures, pixel_masks, masks, normal, images, context, columns, unconditional })
-    }
-
-    /// Weights that are known before the latent is blended.
-    fn early_weights(&self, batch: &Batch, latent: &Tensor, estimate: Option<&Tensor>, masks: &Tensor) -> Result<Option<Tensor>> {
-        let reweighting = self.settings.reweighting;
-        match (reweighting.mode, reweighting.estimate, estimate) {
-            (Mode::Official, _, _) => Ok(Some(weights::official(latent, &batch.normal, masks)?)),
-            (_, Estimate::Previous, Some(estimate)) => self.estimated_weights(batch, estimate),
-            _ => Ok(None),
-        }
-    }
-
-    /// Weights of an un-weighted prediction at this very step.
-    fn late_weights(&self, batch: &Batch, latent: &Tensor, step: &Step, times: &PreparedTimes) -> Result<Option<Tensor>> {
-        let reweighting = self.settings.reweighting;
-        if reweighting.estimate == Estimate::Previous || matches!(reweighting.mode, Mode::Off | Mode::Official) {
-            return Ok(None);
-        }
-        let output = match self.predict(batch, latent, times, None)? {
-            (output, None) => output,
-            (output, Some(plain)) => guide(&plain, &output, self.settings.guidance)?,
+        let batch = Batch {
+            pictures: Picture::stack(&pictures)?.to_device(device)?,
+            pixel_masks,
+            masks_behind: weights::all_masks_behind(&masks, self.settings.reweighting.mode, &self.steps)?,
+            masks,
+            normal,
+            context: unet.prepare_context(&context.tokens)?,
+            unconditional,
+            columns,
+            updates: self.updates(&images, device)?,
         };
-        self.estimated_weights(batch, &step.clean(&output, latent)?)
+        let state = self.start(&batch, &images)?;
+        Ok((batch, state))
     }
 
-    fn estimated_weights(&self, batch: &Batch, estimate: &Tensor) -> Result<Option<Tensor>> {
-        Ok(match self.settings.reweighting.mode {
-            Mode::Paper => Some(weights::paper(&self.base.vae, estimate, batch)?),
-            Mode::Default => Some(weights::balanced(estimate, &batch.normal, &batch.masks)?),
-            Mode::Off | Mode::Official => None,
-        })
+    /// The updates of all steps. Outside of the mask stands sqrt(a) z0(y) + sqrt(1 - a) fresh noise with the next step's a; behind the last step z0(y)
+    /// itself.
+    fn updates(&self, images: &[ImageStreams], device: Device) -> Result<Updates> {
+        let planned = |(number, step): (usize, &Step)| {
+            let (next, weights) = (self.steps.get(number + 1), step.weights(self.settings.eta, self.settings.guidance));
+            PlannedUpdate {
+                weights: Update { outside: next.map_or([1.0, 0.0], levels), ..weights },
+                inside: streams(images, |image| image.at("step noise", step.timestep)),
+                outside: next.map_or_else(Vec::new, |next| streams(images, |image| image.at("background noise", next.timestep))),
+            }
+        };
+        Updates::new(&self.steps.iter().enumerate().map(planned).collect::<Vec<_>>(), images.len(), device)
     }
 
-    /// What stands outside of the mask before `step`: sqrt(a) z0(y) + sqrt(1 - a) fresh noise. Behind the last step z0(y) itself.
-    fn background(&self, batch: &Batch, step: Option<&Step>) -> Result<Surroundings> {
-        let Some(step) = step else { return Ok(Surroundings { masks: batch.masks.clone(), levels: None, streams: Vec::new() }) };
-        let masks = weights::blending_masks(batch, self.settings.reweighting.mode, step.timestep, self.steps.len())?;
-        let levels = [step.alpha.sqrt(), (1.0 - step.alpha).sqrt()].map(|level| level as f32);
-        Ok(Surroundings { masks, levels: Some(levels), streams: batch.streams(|streams| streams.at("background noise", step.timestep)) })
-    }
-
-    /// The network's outputs for the context and, when guided, for none; the weights act on the first alone.
-    fn predict(
-        &self,
-        batch: &Batch,
-        latent: &Tensor,
-        times: &PreparedTimes,
-        attention: Option<&AttentionWeights>,
-    ) -> Result<(Tensor, Option<Tensor>)> {
-        let sample = Var::constant(latent.clone());
-        let output = |context, attention| Ok::<_, Error>(self.base.unet.forward_prepared(&sample, times, context, attention)?.into_tensor());
-        let conditional = output(&batch.context, attention)?;
-        Ok((conditional, batch.unconditional.as_ref().map(|context| output(context, None)).transpose()?))
+    /// The state before the first step.
+    fn start(&self, batch: &Batch, images: &[ImageStreams]) -> Result<State> {
+        let (shape, mode, first) = (batch.normal.shape(), self.settings.reweighting.mode, &self.steps[0]);
+        let latent = ops::normal(&streams(images, |image| image.once("initial noise")), &shape[1..], batch.normal.device())?;
+        let ([signal, noise], fresh) = (levels(first), streams(images, |image| image.at("background noise", first.timestep)));
+        let masks = weights::blending_masks(&batch.masks, mode, first.timestep, self.steps.len())?;
+        let noise = BackgroundNoise { signal, noise, streams: &fresh };
+        let blended = ops::blend(&latent, &batch.background(&masks), Some(noise))?;
+        let map = if mode == Mode::Off { None } else { Some(batch.masks.reshape(&shape[..3])?) };
+        let sum = Tensor::scalar(0.0).to_device(latent.device())?;
+        Ok(State { estimate: latent.clone(), latent, blended, masks: batch.masks_behind.is_some().then_some(masks), map, sum })
     }
 
     fn look(&self, traces: &mut [Vec<Glimpse>], timestep: i32, clean: &Tensor, map: Option<&Tensor>) -> Result<()> {
@@ -290,6 +235,11 @@ impl<'a> Generator<'a> {
         }
         Ok(finished)
     }
+}
+
+/// The weights of the normal latent and of the noise before a step.
+fn levels(step: &Step) -> [f32; 2] {
+    [step.alpha.sqrt(), (1.0 - step.alpha).sqrt()].map(|level| level as f32)
 }
 
 /// One sample of a batch, without the batch's axis.

@@ -152,7 +152,7 @@ fn steps_follow_the_released_order() {
     for step in ddim::steps(schedule, 4).unwrap() {
         let t = Tensor::from_i32(vec![step.timestep], &[1]).unwrap();
         let noisy = schedule.add_noise(&z0, &streams.at("background noise", step.timestep).normal(&shape).unwrap(), &t).unwrap();
-        z = ops::blend(&z, &Background { mask: &mask, normal: &noisy, noise: None }).unwrap();
+        z = ops::blend(&z, &ops::Background { mask: &mask, normal: &noisy }, None).unwrap();
         let output = base.unet.forward(&Var::constant(z.clone()), &t, &context, None).unwrap();
         z = step.update(&output, &z, 1.0, &streams.at("step noise", step.timestep).normal(&shape).unwrap()).unwrap();
     }

@@ -1,5 +1,7 @@
 //! Masks from their embedding: DDIM with guidance, decoded, cut at a threshold.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::anomaly::conditioning::Conditioner;
 use crate::anomaly::latents;
 use crate::anomaly::learned::Kind;
@@ -9,13 +11,15 @@ use crate::autograd::Var;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::device::Device;
+use crate::diffusion::Schedule;
 use crate::diffusion::ddim::{self, Step};
-use crate::diffusion::{Schedule, guide};
 use crate::error::{Error, Interrupted, Result, ensure};
 use crate::models::base::BaseModel;
-use crate::ops;
+use crate::models::unet::{PreparedContext, PreparedTimes};
+use crate::ops::{self, Outputs, PlannedUpdate, Updates};
 use crate::tensor::Tensor;
 use crate::tensor::random::{Sampler, Stream};
+use crate::tensor::replay::{Repetition, Tensors};
 
 /// A drawn picture of a mask, before anything is cleaned.
 #[derive(Clone, Debug)]
@@ -24,6 +28,23 @@ pub struct Rough {
     pub picture: Picture,
     /// Where its channels' mean is above the threshold.
     pub mask: Mask,
+}
+
+/// What stays the same over the steps of one batch.
+struct Batch {
+    context: PreparedContext,
+    unconditional: Option<PreparedContext>,
+    updates: Updates,
+}
+
+impl Tensors for Batch {
+    fn map_tensors(&self, change: &mut dyn FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        Ok(Self {
+            context: self.context.map_tensors(change)?,
+            unconditional: self.unconditional.map_tensors(change)?,
+            updates: self.updates.map_tensors(change)?,
+        })
+    }
 }
 
 /// Draws masks of one learned type.
@@ -36,6 +57,8 @@ pub struct MaskPainter<'a> {
     position: usize,
     seed: u64,
     steps: Vec<Step>,
+    times: PreparedTimes,
+    repetition: Mutex<Repetition<Batch, Tensor>>,
 }
 
 impl<'a> MaskPainter<'a> {
@@ -47,8 +70,10 @@ impl<'a> MaskPainter<'a> {
         let schedule = Schedule::from_json(&base.scheduler_config.text, &base.scheduler_config.origin)?;
         let steps = ddim::steps(&schedule, settings.steps)?;
         let position = masks.position(&kind)?;
+        let (conditioner, times) = (inversion::conditioner(base, masks)?, base.unet.prepare_times(&ddim::timesteps(&steps)?)?);
         // A clone shares the embeddings: what is drawn while they are trained follows them.
-        Ok(Self { base, masks: masks.clone(), conditioner: inversion::conditioner(base, masks)?, settings, kind, position, seed, steps })
+        let (masks, repetition) = (masks.clone(), Mutex::new(Repetition::default()));
+        Ok(Self { base, masks, conditioner, settings, kind, position, seed, steps, times, repetition })
     }
 
     /// Draws a batch of (index, attempt). Each is a function of (seed, object, type, index, attempt) alone. `stop` is asked before every step and ends
@@ -57,33 +82,42 @@ impl<'a> MaskPainter<'a> {
         ensure!(!wanted.is_empty(), "a batch needs at least one mask");
         let cells = self.masks.metadata.resolution / self.base.vae.downscale();
         let shape = [cells, cells, self.base.vae.config().latent_channels];
-        let noise = |purpose: &str, timestep: i32| {
+        let device = self.base.unet.placement().device;
+        let streams = |purpose: &str, timestep: i32| -> Vec<Stream> {
             let name = format!("learned mask {purpose}\0{}\0{}", self.kind.object, self.kind.defect);
-            let stream = |&(index, attempt): &(u64, u64)| Stream::new(self.seed, &name, &[index, attempt, timestep as u64]);
-            ops::normal(&wanted.iter().map(stream).collect::<Vec<_>>(), &shape, self.base.unet.placement().device)
+            wanted.iter().map(|&(index, attempt)| Stream::new(self.seed, &name, &[index, attempt, timestep as u64])).collect()
         };
         let anomaly = Var::constant(self.masks.embedding(self.position).value());
         let samples: Vec<(usize, Var)> = wanted.iter().map(|&wanted| (self.template(wanted), anomaly.clone())).collect();
         let context = self.conditioner.context_of(&samples)?.tokens;
         let unconditional = if self.settings.guidance == 1.0 { None } else { Some(self.conditioner.plain("", wanted.len())?) };
-        let unet = &self.base.unet;
-        let (context, unconditional) = (unet.prepare_context(&context)?, unconditional.map(|plain| unet.prepare_context(&plain)).transpose()?);
-        let all_times = unet.prepare_times(&ddim::timesteps(&self.steps)?)?;
-        let mut latent = noise("start", 0)?;
-        for (number, step) in self.steps.iter().enumerate() {
+        let (unet, MaskSampling { eta, guidance, .. }) = (&self.base.unet, &self.settings);
+        let planned =
+            |step: &Step| PlannedUpdate { weights: step.weights(*eta, *guidance), inside: streams("step", step.timestep), outside: Vec::new() };
+        let batch = Batch {
+            context: unet.prepare_context(&context)?,
+            unconditional: unconditional.map(|plain| unet.prepare_context(&plain)).transpose()?,
+            updates: Updates::new(&self.steps.iter().map(planned).collect::<Vec<_>>(), wanted.len(), device)?,
+        };
+        let mut latent = ops::normal(&streams("start", 0), &shape, device)?;
+        let mut repetition = self.repetition.lock().unwrap_or_else(PoisonError::into_inner);
+        repetition.begin();
+        for number in 0..self.steps.len() {
             if let Some(signal) = stop() {
                 return Err(Error::new(Interrupted { signal }));
             }
-            let sample = Var::constant(latent.clone());
-            let times = all_times.at(&Tensor::from_i32(vec![number as i32; wanted.len()], &[wanted.len()])?.to_device(latent.device())?)?;
-            let mut output = unet.forward_prepared(&sample, &times, &context, None)?.into_tensor();
-            if let Some(unconditional) = &unconditional {
-                let plain = unet.forward_prepared(&sample, &times, unconditional, None)?.into_tensor();
-                output = guide(&plain, &output, self.settings.guidance)?;
-            }
-            latent = step.update(&output, &latent, self.settings.eta, &noise("step", step.timestep)?)?;
+            latent = repetition.step(&batch, &latent, number, wanted.len(), |batch, latent, number| self.advance(batch, latent, number))?;
         }
         self.decoded(&latent)
+    }
+
+    /// One step of a batch.
+    fn advance(&self, batch: &Batch, latent: &Tensor, number: &Tensor) -> Result<Tensor> {
+        let (sample, times) = (Var::constant(latent.clone()), self.times.at(number)?);
+        let output = |context| Ok::<_, Error>(self.base.unet.forward_prepared(&sample, &times, context, None)?.into_tensor());
+        let (conditional, unconditional) = (output(&batch.context)?, batch.unconditional.as_ref().map(output).transpose()?);
+        let outputs = Outputs { noisy: latent, conditional: &conditional, unconditional: unconditional.as_ref() };
+        Ok(ops::denoise(outputs, &batch.updates, number, None)?.latent)
     }
 
     fn decoded(&self, latent: &Tensor) -> Result<Vec<Rough>> {

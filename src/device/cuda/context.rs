@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result, sys};
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::failure::sentence;
 use super::libraries;
+use super::pool::Pool;
 use super::sources::{Entry, Kernel};
 use super::{Architecture, Cache, Compiler, Variant};
 use crate::device::DType;
@@ -55,6 +56,7 @@ struct Gpu {
     compiler: &'static Compiler,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
+    pool: Mutex<Pool>,
     modules: Mutex<HashMap<(&'static str, DType), Arc<CudaModule>>>,
     functions: RwLock<HashMap<(&'static str, DType), Arc<Function>>>,
 }
@@ -145,7 +147,16 @@ impl Gpu {
         let stream = context.new_stream().map_err(unusable)?;
         keep_freed_memory(&context).map_err(unusable)?;
         let architecture = Architecture::of_capability(major, minor);
-        Ok(Self { properties, architecture, compiler, context, stream, modules: Mutex::default(), functions: RwLock::default() })
+        Ok(Self {
+            properties,
+            architecture,
+            compiler,
+            context,
+            stream,
+            pool: Mutex::default(),
+            modules: Mutex::default(),
+            functions: RwLock::default(),
+        })
     }
 
     fn load(&self, kernel: &'static Kernel, element: DType) -> Result<Arc<CudaModule>> {
@@ -162,8 +173,8 @@ impl Gpu {
     }
 }
 
-/// Freed memory stays with the process's pool, so that allocation is a matter of a microsecond; without this the driver gives it back at every
-/// synchronisation.
+/// What our own pool gives back (`pool.rs`) stays with the driver's, from which it comes again in a microsecond; without this the driver gives it back to
+/// the system at every synchronisation.
 fn keep_freed_memory(context: &CudaContext) -> Result<(), DriverError> {
     if !context.has_async_alloc() {
         return Ok(());
@@ -210,6 +221,7 @@ impl Cuda {
     /// # Errors
     /// When a kernel before failed.
     pub fn synchronize(&self) -> Result<()> {
+        self.outside_of_captures("waiting")?;
         self.context().bind_to_thread().and_then(|()| self.stream().synchronize()).map_err(|error| self.error("waiting for the GPU", error))
     }
 
@@ -219,6 +231,10 @@ impl Cuda {
 
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.0.stream
+    }
+
+    pub(super) fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn error(&self, during: &str, error: DriverError) -> Error {

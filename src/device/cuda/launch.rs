@@ -22,6 +22,12 @@ const SYNCHRONOUS_VARIABLE: &str = "ANODIFF_SYNC";
 const LARGEST_GRID: [usize; 3] = [i32::MAX as usize, 65_535, 65_535];
 const MOST_THREADS: usize = 1024;
 
+/// Whether every launch is waited for.
+pub(super) fn is_synchronous() -> bool {
+    static SYNCHRONOUS: LazyLock<bool> = LazyLock::new(|| std::env::var_os(SYNCHRONOUS_VARIABLE).is_some_and(|value| value == "1"));
+    *SYNCHRONOUS
+}
+
 /// Something whose elements a kernel can be given: a tensor.
 pub trait Resident {
     /// What holds the elements, and the shape.
@@ -285,12 +291,12 @@ impl Launch {
             }
         });
         queued.map_err(|error| self.cuda.error(&self.described(), error))?;
+        self.cuda.pool().hold(&self.held);
         if let Some(interval) = interval {
             interval.end()?;
             self.report(entry, &function, interval);
         }
-        static SYNCHRONOUS: LazyLock<bool> = LazyLock::new(|| std::env::var_os(SYNCHRONOUS_VARIABLE).is_some_and(|value| value == "1"));
-        if *SYNCHRONOUS {
+        if is_synchronous() {
             self.cuda.synchronize().map_err(|error| anyhow!("{}: {error:#}", self.described()))?;
         }
         Ok(())

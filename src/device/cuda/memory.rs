@@ -1,21 +1,19 @@
-//! A tensor's elements in a GPU's memory. Memory comes from the driver's pool in the order of the stream: it may be given to the next tensor as soon as
-//! the last kernel that uses it is queued, with no waiting.
+//! A tensor's elements in a GPU's memory, and copies between there and the host.
 
 use bytemuck::Pod;
-use cudarc::driver::{CudaSlice, DevicePtr};
+use cudarc::driver::{DevicePtr, DriverError, result, sys};
 
 use super::context::Cuda;
-use super::failure::is_out_of_memory;
+use super::pool::Block;
 use crate::device::DType;
 use crate::device::cpu::{Buffer, CpuStorage, Element};
-use crate::error::Result;
-use crate::input_error;
+use crate::error::{Result, ensure};
 
 /// The elements of a tensor in a GPU's memory.
 #[derive(Debug)]
 pub struct CudaStorage {
     cuda: Cuda,
-    memory: CudaSlice<u8>,
+    memory: Block,
     dtype: DType,
     elements: usize,
 }
@@ -26,24 +24,7 @@ impl CudaStorage {
     /// # Errors
     /// When the GPU's memory is full (exit code 2).
     pub fn scratch(cuda: Cuda, elements: usize, dtype: DType) -> Result<Self> {
-        let bytes = elements * dtype.bytes();
-        // SAFETY: bytes of any value are valid elements, and outputs are written before they are read.
-        let memory = unsafe { cuda.stream().alloc::<u8>(bytes.max(1)) };
-        let memory = memory.map_err(|error| {
-            if !is_out_of_memory(error) {
-                return cuda.error("getting memory", error);
-            }
-            let free = cuda.context().mem_get_info().map_or(0, |(free, _)| free);
-            let properties = cuda.properties();
-            input_error!(
-                "the memory of {cuda} ({}) is full: {} MiB wanted, {} of {} MiB free; use a smaller --batch-size or --resolution, --dtype f16, or --device cpu",
-                properties.name,
-                bytes.div_ceil(1 << 20),
-                free >> 20,
-                properties.memory >> 20
-            )
-        })?;
-        Ok(Self { cuda, memory, dtype, elements })
+        Ok(Self { cuda, memory: Block::new(cuda, elements * dtype.bytes())?, dtype, elements })
     }
 
     /// A copy of elements in host memory.
@@ -57,13 +38,41 @@ impl CudaStorage {
     }
 
     fn of_slice<T: Pod>(cuda: Cuda, elements: &[T], dtype: DType) -> Result<Self> {
-        let mut storage = Self::scratch(cuda, elements.len(), dtype)?;
+        cuda.outside_of_captures("a copy from the host")?;
+        let storage = Self::scratch(cuda, elements.len(), dtype)?;
         if !elements.is_empty() {
-            // The driver has taken the elements out of pageable memory when this returns.
-            let copied = cuda.stream().memcpy_htod(bytemuck::cast_slice::<T, u8>(elements), &mut storage.memory);
-            copied.map_err(|error| cuda.error("copying to the GPU", error))?;
+            // SAFETY: the memory has room for the elements; the driver has taken them out of pageable memory when this returns.
+            storage.queued("copying to the GPU", |stream| unsafe {
+                result::memcpy_htod_async(storage.address(), bytemuck::cast_slice::<T, u8>(elements), stream)
+            })?;
         }
         Ok(storage)
+    }
+
+    /// Replaces the elements, for everyone who holds them, by those of `other` on the same GPU. Tensors never change: this is for what a graph reads.
+    pub(crate) fn overwrite(&self, other: &Self) -> Result<()> {
+        let (same, bytes) =
+            (self.elements == other.elements && self.dtype == other.dtype && self.cuda == other.cuda, self.elements * self.dtype.bytes());
+        ensure!(same, "{} {} on {} do not fit {} {} on {}", other.elements, other.dtype, other.cuda, self.elements, self.dtype, self.cuda);
+        if bytes > 0 && self.address() != other.address() {
+            // SAFETY: both have so many bytes and are alive; what frees them is queued after this.
+            self.queued("copying on the GPU", |stream| unsafe { result::memcpy_dtod_async(self.address(), other.address(), bytes, stream) })?;
+        }
+        Ok(())
+    }
+
+    /// Sets every element, for everyone who holds them, to a whole number; as [`CudaStorage::overwrite`].
+    pub(crate) fn fill(&self, value: i32) -> Result<()> {
+        ensure!(self.dtype == DType::I32, "expected whole numbers, found {}", self.dtype);
+        // SAFETY: the memory has so many elements of four bytes.
+        self.queued("writing on the GPU", |stream| unsafe {
+            sys::cuMemsetD32Async(self.address(), value.cast_unsigned(), self.elements, stream).result()
+        })
+    }
+
+    fn queued(&self, what: &str, call: impl FnOnce(sys::CUstream) -> Result<(), DriverError>) -> Result<()> {
+        let queued = self.cuda.context().bind_to_thread().and_then(|()| call(self.cuda.stream().cu_stream()));
+        queued.map_err(|error| self.cuda.error(what, error))
     }
 
     /// A copy in host memory. Waits for the work that makes the elements.
@@ -80,6 +89,7 @@ impl CudaStorage {
     }
 
     fn to_buffer<T: Element + Pod>(&self) -> Result<Buffer<T>> {
+        self.cuda.outside_of_captures("a copy to the host")?;
         let mut buffer = Buffer::<T>::scratch(self.elements);
         if self.elements > 0 {
             let view = self.memory.slice(..self.elements * self.dtype.bytes());
@@ -103,6 +113,10 @@ impl CudaStorage {
     /// The number of elements.
     pub fn elements(&self) -> usize {
         self.elements
+    }
+
+    pub(super) fn block(&self) -> &Block {
+        &self.memory
     }
 
     pub(super) fn address(&self) -> u64 {

@@ -10,6 +10,7 @@ use crate::models::unet::Unet;
 use crate::models::unet::transformer::{KeyValue, Transformer};
 use crate::ops::{self, Reweighting};
 use crate::tensor::Tensor;
+use crate::tensor::replay::Tensors;
 
 /// K and V of every cross-attention layer for one context; [`Unet::prepare_context`]. Gradients flow through it.
 #[derive(Clone, Debug)]
@@ -24,6 +25,16 @@ pub struct PreparedContext {
 pub struct PreparedTimes {
     /// `[time steps, channels]` each, in the order in which a pass comes to them.
     blocks: Vec<Var>,
+}
+
+impl Tensors for PreparedContext {
+    fn map_tensors(&self, change: &mut dyn FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let mut changed = |layer: &KeyValue| {
+            let (key, value) = (Var::constant(change(&layer.key)?), Var::constant(change(&layer.value)?));
+            Ok(KeyValue { key, value })
+        };
+        Ok(Self { batch: self.batch, layers: self.layers.iter().map(&mut changed).collect::<Result<_>>()? })
+    }
 }
 
 impl PreparedTimes {

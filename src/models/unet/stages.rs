@@ -3,8 +3,8 @@
 use crate::autograd::Var;
 use crate::error::{Result, bail};
 use crate::models::blocks::{Downsample, ResnetBlock, ResnetSizes, Upsample};
-use crate::models::unet::transformer::{Transformer, TransformerSizes};
 use crate::models::unet::prepared::Conditioning;
+use crate::models::unet::transformer::{Transformer, TransformerSizes};
 use crate::models::unet::{BlockKind, UnetConfig};
 use crate::nn::Path;
 use crate::ops;

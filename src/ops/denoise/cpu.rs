@@ -1,21 +1,20 @@
 //! Element by element. Products and sums are not fused, as in the kernel.
 
-use super::{Background, Denoised, Outputs, Update};
+use super::{Background, BackgroundNoise, Denoised, Outputs, PlannedUpdate};
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::normal;
 use crate::tensor::Tensor;
-use crate::tensor::random::Stream;
 
 fn combine(a: f32, x: f32, b: f32, y: f32) -> f32 {
     a * x + b * y
 }
 
-pub(super) fn denoise(outputs: Outputs, update: &Update, streams: &[Stream], background: Option<&Background>) -> Result<Denoised> {
-    let shape = outputs.noisy.shape();
+pub(super) fn denoise(outputs: Outputs, planned: &PlannedUpdate, background: Option<&Background>) -> Result<Denoised> {
+    let (shape, update) = (outputs.noisy.shape(), &planned.weights);
     let (noisy, conditional) = (outputs.noisy.f32s()?, outputs.conditional.f32s()?);
     let unconditional = outputs.unconditional.map(Tensor::f32s).transpose()?;
-    let fresh = if update.deviation == 0.0 { None } else { Some(normal(streams, &shape[1..], Device::Cpu)?) };
+    let fresh = if update.deviation == 0.0 { None } else { Some(normal(&planned.inside, &shape[1..], Device::Cpu)?) };
     let fresh = fresh.as_ref().map(Tensor::f32s).transpose()?;
     let (mut clean, mut latent) = (Vec::with_capacity(noisy.len()), Vec::with_capacity(noisy.len()));
     for (index, (&noisy, &conditional)) in noisy.iter().zip(conditional.iter()).enumerate() {
@@ -28,16 +27,18 @@ pub(super) fn denoise(outputs: Outputs, update: &Update, streams: &[Stream], bac
         latent.push(fresh.as_deref().map_or(next, |fresh| next + update.deviation * fresh[index]));
     }
     let (clean, latent) = (Tensor::from_f32(clean, shape)?, Tensor::from_f32(latent, shape)?);
-    let blended = background.map(|background| blend(&latent, background)).transpose()?;
+    let [signal, noise] = update.outside;
+    let outside = (noise != 0.0).then_some(BackgroundNoise { signal, noise, streams: &planned.outside });
+    let blended = background.map(|background| blend(&latent, background, outside)).transpose()?;
     Ok(Denoised { clean, latent, blended })
 }
 
-pub(super) fn blend(latent: &Tensor, background: &Background) -> Result<Tensor> {
+pub(super) fn blend(latent: &Tensor, background: &Background, noise: Option<BackgroundNoise>) -> Result<Tensor> {
     let (shape, channels) = (latent.shape(), latent.dim(3));
     let (inside, mask, clean) = (latent.f32s()?, background.mask.f32s()?, background.normal.f32s()?);
-    let fresh = background.noise.map(|noise| normal(noise.streams, &shape[1..], Device::Cpu)).transpose()?;
+    let fresh = noise.map(|noise| normal(noise.streams, &shape[1..], Device::Cpu)).transpose()?;
     let fresh = fresh.as_ref().map(Tensor::f32s).transpose()?;
-    let outside = |index: usize| match (background.noise, &fresh) {
+    let outside = |index: usize| match (noise, &fresh) {
         (Some(noise), Some(fresh)) => combine(noise.signal, clean[index], noise.noise, fresh[index]),
         _ => clean[index],
     };

@@ -5,11 +5,14 @@ mod cpu;
 mod cuda;
 #[cfg(test)]
 mod tests;
+mod updates;
 
 use crate::device::Device;
 use crate::error::{Result, ensure};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
+
+pub use updates::{PlannedUpdate, Updates};
 
 /// The weights of an update: each pair multiplies what its name says, in that order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +27,8 @@ pub struct Update {
     pub previous: [f32; 2],
     /// Standard deviation of the fresh noise; nothing is drawn when it is 0.
     pub deviation: f32,
+    /// Outside of the mask: the normal image's latent and fresh noise; nothing is drawn when the second is 0.
+    pub outside: [f32; 2],
 }
 
 /// What stands outside of the mask.
@@ -33,11 +38,9 @@ pub struct Background<'a> {
     pub mask: &'a Tensor,
     /// The clean latents of the normal images, `[batch, height, width, channels]`.
     pub normal: &'a Tensor,
-    /// How noisy they are made; `None` for not at all.
-    pub noise: Option<BackgroundNoise<'a>>,
 }
 
-/// signal · normal + noise · fresh noise.
+/// How noisy the background is made: signal · normal + noise · fresh noise.
 #[derive(Clone, Copy, Debug)]
 pub struct BackgroundNoise<'a> {
     /// Weight of the normal latent.
@@ -70,35 +73,38 @@ pub struct Denoised {
     pub blended: Option<Tensor>,
 }
 
-/// One update of a batch; `streams` names each sample's fresh noise and may be empty when the deviation is 0.
+/// One update of a batch: step `number` of `updates`, i32 with one or more equal elements where the latents are. A GPU's number is not looked at, since
+/// that would wait for it: whoever put it there has seen to it that there is such a step.
 ///
 /// # Errors
-/// When shapes, devices or the number of streams do not fit, or a tensor is not f32.
-pub fn denoise(outputs: Outputs, update: &Update, streams: &[Stream], background: Option<&Background>) -> Result<Denoised> {
+/// When shapes or devices do not fit, or a tensor is not f32.
+pub fn denoise(outputs: Outputs, updates: &Updates, number: &Tensor, background: Option<&Background>) -> Result<Denoised> {
     let Outputs { noisy, conditional, unconditional } = outputs;
     let [batch, ..] = noisy.dims::<4>()?;
     for output in std::iter::once(conditional).chain(unconditional) {
         ensure!(output.shape() == noisy.shape(), "denoise: an output of shape {:?} at a latent of shape {:?}", output.shape(), noisy.shape());
     }
-    ensure!(update.deviation == 0.0 || streams.len() == batch, "denoise: {} streams of noise for a batch of {batch}", streams.len());
+    updates.check(batch, number)?;
     if let Some(background) = background {
         background.check(noisy)?;
     }
     match noisy.device() {
-        Device::Cpu => cpu::denoise(outputs, update, streams, background),
-        Device::Cuda(device) => cuda::denoise(&device, outputs, update, streams, background),
+        Device::Cpu => cpu::denoise(outputs, &updates.at(number)?, background),
+        Device::Cuda(device) => cuda::denoise(&device, outputs, updates, number, background),
     }
 }
 
-/// The latent inside the mask, the background outside of it.
+/// The latent inside the mask, the background outside of it; without `noise` the normal image as it is.
 ///
 /// # Errors
-/// As [`denoise`].
-pub fn blend(latent: &Tensor, background: &Background) -> Result<Tensor> {
+/// As [`denoise`], and without one stream for each sample.
+pub fn blend(latent: &Tensor, background: &Background, noise: Option<BackgroundNoise>) -> Result<Tensor> {
     background.check(latent)?;
+    let (batch, streams) = (latent.dim(0), noise.map_or(latent.dim(0), |noise| noise.streams.len()));
+    ensure!(streams == batch, "blend: {streams} streams of noise for a batch of {batch}");
     match latent.device() {
-        Device::Cpu => cpu::blend(latent, background),
-        Device::Cuda(device) => cuda::blend(&device, latent, background),
+        Device::Cpu => cpu::blend(latent, background, noise),
+        Device::Cuda(device) => cuda::blend(&device, latent, background, noise),
     }
 }
 
@@ -108,8 +114,6 @@ impl Background<'_> {
         let (mask, normal) = (self.mask.shape(), self.normal.shape());
         ensure!(normal == latent.shape(), "blend: a background of shape {normal:?} for latents of shape {:?}", latent.shape());
         ensure!(mask == [batch, height, width, 1], "blend: a mask of shape {mask:?} for latents of shape {:?}", latent.shape());
-        let streams = self.noise.map_or(batch, |noise| noise.streams.len());
-        ensure!(streams == batch, "blend: {streams} streams of noise for a batch of {batch}");
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::ops::{self, Activation, BatchNormMode, Conv2dOptions, Epilogue, Formula, MaskedMean, Reweighting};
 use crate::tensor::random::Stream;
+use crate::tensor::replay::numbers;
 use crate::tensor::{DType, Tensor};
 
 type Run = Box<dyn Fn(&[Var], Device) -> Result<Var>>;
@@ -201,11 +202,14 @@ fn sampling() -> Vec<Case> {
         }),
         Case::exact("denoise", &[LATENT, LATENT, LATENT], |x, device| {
             let streams = [Stream::new(1, "a", &[]), Stream::new(2, "b", &[])];
-            let update = ops::Update { guidance: 2.5, clean: [1.25, -0.5], epsilon: [0.375, 0.75], previous: [0.875, 0.4375], deviation: 0.3 };
-            let noise = Some(ops::BackgroundNoise { signal: 0.8, noise: 0.6, streams: &streams });
-            let background = ops::Background { mask: &marks(&[2, 9, 7, 1], device)?, normal: &x[2], noise };
+            let (epsilon, outside) = ([0.375, 0.75], [0.8, 0.6]);
+            let weights = ops::Update { guidance: 2.5, clean: [1.25, -0.5], epsilon, previous: [0.875, 0.4375], deviation: 0.3, outside };
+            let first = ops::PlannedUpdate { weights, inside: streams.to_vec(), outside: streams.to_vec() };
+            let second = ops::PlannedUpdate { weights: ops::Update { deviation: 0.1, ..weights }, ..first.clone() };
+            let updates = ops::Updates::new(&[first, second], 2, device)?;
+            let background = ops::Background { mask: &marks(&[2, 9, 7, 1], device)?, normal: &x[2] };
             let outputs = ops::Outputs { noisy: &x[0], conditional: &x[1], unconditional: Some(&x[2]) };
-            let found = ops::denoise(outputs, &update, &streams, Some(&background))?;
+            let found = ops::denoise(outputs, &updates, &numbers(1, 1, device)?, Some(&background))?;
             Ok(Var::constant(found.blended.unwrap_or(found.latent)))
         }),
         Case::exact("adamw", &[&[9001], &[9001], &[9001]], |x, _| {

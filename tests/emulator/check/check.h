@@ -23,6 +23,7 @@ int cuMemcpyHtoD_v2(DevicePointer, const void*, size_t);
 int cuMemcpyDtoH_v2(void*, DevicePointer, size_t);
 int cuMemcpyHtoDAsync_v2(DevicePointer, const void*, size_t, void*);
 int cuMemcpyDtoHAsync_v2(void*, DevicePointer, size_t, void*);
+int cuMemcpyDtoDAsync_v2(DevicePointer, DevicePointer, size_t, void*);
 int cuMemsetD32Async(DevicePointer, unsigned, size_t, void*);
 int cuStreamCreate(void**, unsigned);
 int cuStreamSynchronize(void*);

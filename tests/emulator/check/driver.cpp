@@ -31,8 +31,11 @@ void graphs(int) {
     int status = 0;
     CALL(cuEventCreate(&fork, 2));
     CALL(cuEventCreate(&join, 2));
+    Array<float> fourth(filled(4)), fifth(filled(5));
     CALL(cuStreamBeginCapture_v2(origin, 0));
     launch(function, {1, COUNT, 0, origin}, second.pointer(), first.pointer());
+    CALL(cuMemcpyDtoDAsync_v2(fourth.pointer(), second.pointer(), second.bytes(), origin));
+    CALL(cuMemsetD32Async(fifth.pointer(), 0x3f800000, COUNT, origin));
     CALL(cuEventRecord(fork, origin));
     CALL(cuStreamWaitEvent(other, fork, 0));
     launch(function, {1, COUNT, 0, other}, third.pointer(), second.pointer());
@@ -49,6 +52,9 @@ void graphs(int) {
         CALL(cuGraphLaunch(executable, origin));
         CALL(cuStreamSynchronize(origin));
         require(third.values() == filled(value), "element 0: %g, expected %g", third.values()[0], value);
+        require(fourth.values() == filled(value), "copied, element 0: %g, expected %g", fourth.values()[0], value);
+        require(fifth.values() == filled(1), "filled, element 0: %g", fifth.values()[0]);
+        CALL(cuMemsetD32Async(fifth.pointer(), 0, COUNT, origin));
     }
 }
 

@@ -111,6 +111,11 @@ Result check_guards(const char* kernel, const std::vector<std::vector<unsigned c
 
 size_t used_memory();
 
+// How often device memory was allocated, how often a graph was launched, and how often memory was allocated from the first launch of a graph to the last.
+unsigned long allocations();
+unsigned long graph_launches();
+unsigned long allocations_between_graphs();
+
 // ---- Device (device.cpp) ----
 
 int device_attribute(int which);

@@ -1,6 +1,12 @@
 // Graphs: what a stream would have done is recorded and can be done again. Work keeps the order in which it was recorded.
 #include "driver.h"
 
+static unsigned long launched = 0, allocated_before = 0, allocated_between = 0;
+
+unsigned long graph_launches() { return launched; }
+
+unsigned long allocations_between_graphs() { return allocated_between; }
+
 Result forbid_on_capturing(Stream& stream, const std::string& what) {
     if (stream.capture == nullptr) {
         return SUCCESS;
@@ -87,6 +93,12 @@ EXPORT int cuGraphLaunch(void* executable, void* handle) {
     if (stream == nullptr) {
         return INVALID_HANDLE;
     }
+    if (Result result = forbid_on_capturing(*stream, "cuGraphLaunch on a capturing stream is not emulated")) {
+        return result;
+    }
+    allocated_between += launched > 0 ? allocations() - allocated_before : 0;
+    allocated_before = allocations();
+    ++launched;
     for (const Work& work : *static_cast<std::vector<Work>*>(executable)) {
         if (Result result = enqueue(*stream, work)) {
             return result;

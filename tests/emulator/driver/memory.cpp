@@ -28,6 +28,7 @@ std::map<DevicePointer, Allocation> live, freed;
 std::deque<DevicePointer> freed_order;
 std::map<DevicePointer, size_t> pinned;
 size_t used = 0, freed_bytes = 0;
+unsigned long allocated = 0;
 
 // The entry of `map` whose bytes hold `pointer`.
 template <class Map>
@@ -74,6 +75,7 @@ Result allocate(DevicePointer* pointer, size_t bytes) {
     __asan_poison_memory_region(memory + GUARD + bytes, total - GUARD - bytes);
 #endif
     *pointer = reinterpret_cast<DevicePointer>(memory + GUARD);
+    ++allocated;
     live[*pointer] = {memory, bytes, total};
     used += bytes;
     return SUCCESS;
@@ -152,6 +154,8 @@ bool is_pinned(const void* pointer) {
 }
 
 size_t used_memory() { return used; }
+
+unsigned long allocations() { return allocated; }
 
 Result check_arguments(const char* kernel, const std::vector<std::vector<unsigned char>>& arguments) {
     return visit_pointers(arguments, [&](size_t number, DevicePointer pointer) {

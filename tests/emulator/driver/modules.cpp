@@ -47,7 +47,9 @@ struct Trace {
             for (auto& [name, sum] : kernels) {
                 std::fprintf(stderr, "emulated driver: %9.1f ms %7lu launches  %s\n", sum.seconds * 1e3, sum.launches, name.c_str());
             }
-            std::fprintf(stderr, "emulated driver: %zu bytes of device memory were not freed\n", used_memory());
+            std::fprintf(stderr, "emulated driver: %lu allocations of device memory, %zu bytes were not freed\n", allocations(), used_memory());
+            std::fprintf(stderr, "emulated driver: %lu launches of graphs\n", graph_launches());
+            std::fprintf(stderr, "emulated driver: %lu allocations between launches of graphs\n", allocations_between_graphs());
         }
     }
 };
