@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anodiff::testing::miniature;
+use anodiff::models::resnet::{ResNetClassifier, ResNetConfig};
+use anodiff::testing::{Scattered, miniature};
 use program::{World, interrupt, refused, succeed};
 
 /// With a folder that stands for generated pairs: what the command reads is the layout.
@@ -60,6 +61,16 @@ fn classes_are_told_apart_and_wrong_input_is_refused() {
     let classify = ["--sources", "real", "--classify", "--classifier-width", "2", "--classifier-steps", "4"];
     let output = succeed(world.evaluate("out", &classify));
     assert!(String::from_utf8(output.stdout).unwrap().contains("class ACC"));
+    // A result with other first weights does not pass for the one without.
+    let config = ResNetConfig { width: 2, ..ResNetConfig::resnet34() };
+    let root = anodiff::nn::Path::root(&Scattered);
+    ResNetClassifier::new(&root, &config, 1000).unwrap();
+    anodiff::weights::save(&world.path("imagenet.safetensors"), &root.parameters().tensors().unwrap(), &Default::default()).unwrap();
+    let pretrained = [&classify[..], &["--classifier-weights", "imagenet.safetensors"]].concat();
+    succeed(world.evaluate("pretrained", &pretrained));
+    refused(world.evaluate("out", &pretrained), &["classifier_weights"]);
+    let wider = ["--sources", "real", "--classify", "--classifier-width", "4", "--classifier-weights", "imagenet.safetensors"];
+    refused(world.evaluate("new", &wider), &["--classifier-weights", "conv1.weight"]);
     refused(world.evaluate("out", &["--sources", "real"]), &["classifier"]);
     refused(world.evaluate("new", &[]), &["--generated"]);
     refused(world.evaluate("new", &["--sources", "dtd"]), &["crop-paste"]);

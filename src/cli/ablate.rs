@@ -144,6 +144,7 @@ impl Arguments {
                 learning_rate: self.learning_rate,
             },
             classifier: None,
+            classifier_weights: None,
             split: split_rule(name),
             pairs_per_type: usize::try_from(self.count).unwrap_or(usize::MAX),
             keep_models: false,

@@ -92,6 +92,10 @@ pub struct Arguments {
     /// Channels of the classifier's first stage
     #[arg(long, default_value_t = 64, value_name = "N")]
     classifier_width: usize,
+    /// ImageNet weights that the ResNet-34 starts from: safetensors with torchvision's names [default: random]
+    #[arg(long, value_name = "FILE", requires = "classify")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classifier_weights: Option<PathBuf>,
     /// Optimisation steps of the classifier [default: 30 epochs of 500 pictures]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +175,12 @@ impl Arguments {
                 learning_rate: self.learning_rate,
             },
             classifier: self.classify.then_some(classifier),
+            classifier_weights: self
+                .classifier_weights
+                .as_deref()
+                .map(|path| classifier.backbone(path))
+                .transpose()
+                .context("--classifier-weights")?,
             split: if self.preset == "official" { SplitRule::Official } else { SplitRule::Default },
             pairs_per_type: self.pairs_per_type,
             keep_models: self.keep_models,

@@ -72,6 +72,10 @@ pub struct Arguments {
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     conditioning: Option<String>,
+    /// ImageNet weights that the spatial encoder's ResNet-50 starts from: safetensors with torchvision's names [default: random]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder_weights: Option<PathBuf>,
     /// Steps between checkpoints; one more at the end and on signals
     #[arg(long, default_value_t = 500, value_name = "N")]
     checkpoint_every: u64,
@@ -134,6 +138,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     warn_of_few_pairs(&dataset, preset.name);
     let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
+    if let Some(path) = &arguments.encoder_weights {
+        learned.start_encoder_from(path)?;
+    }
     if arguments.dry_run {
         return outline(&learned, &dataset, arguments, globals);
     }

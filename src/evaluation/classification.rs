@@ -11,7 +11,7 @@ use super::test_set::TestSet;
 use crate::autograd::Var;
 use crate::error::{Result, bail};
 use crate::invalid_input;
-use crate::models::resnet::{FreshResNet, ResNetClassifier, ResNetConfig};
+use crate::models::resnet::{FreshResNet, PretrainedBackbone, ResNetClassifier, ResNetConfig};
 use crate::ops;
 use crate::tensor::Tensor;
 use crate::tensor::random::Sampler;
@@ -43,23 +43,44 @@ impl Settings {
         }
         Ok(())
     }
+
+    fn config(&self) -> ResNetConfig {
+        ResNetConfig { width: self.width, ..ResNetConfig::resnet34() }
+    }
+
+    /// Reads ImageNet weights for a classifier of this width.
+    ///
+    /// # Errors
+    /// When the file does not fit (exit code 2).
+    pub fn backbone(&self, path: &Path) -> Result<PretrainedBackbone> {
+        PretrainedBackbone::load(path, &self.config())
+    }
 }
 
-/// Trains from fresh weights in `folder` (going on from its checkpoint) and answers for each test picture with a defect, in order. `None` where there is
+/// Trains from fresh weights, or those of `backbone`, in `folder` (going on from its checkpoint) and answers for each test picture with a defect, in order. `None` where there is
 /// nothing to tell apart: a source without types, or an object with one type.
 ///
 /// # Errors
 /// As [`fit`].
-pub fn train_and_answer(folder: &Path, identity: &Identity, settings: &Settings, job: Job, test: &TestSet) -> Result<Option<Vec<usize>>> {
+pub fn train_and_answer(
+    folder: &Path,
+    identity: &Identity,
+    settings: &Settings,
+    backbone: Option<&PretrainedBackbone>,
+    job: Job,
+    test: &TestSet,
+) -> Result<Option<Vec<usize>>> {
     settings.check()?;
     if !job.source.has_types() || test.types.len() < 2 {
         return Ok(None);
     }
     let source = FreshResNet { seed: job.seed };
     let root = crate::nn::Path::root(&source);
-    let config = ResNetConfig { width: settings.width, ..ResNetConfig::resnet34() };
-    let model = ResNetClassifier::new(&root, &config, test.types.len())?;
+    let model = ResNetClassifier::new(&root, &settings.config(), test.types.len())?;
     let parameters = root.parameters();
+    if let Some(backbone) = backbone {
+        backbone.copy_into(&parameters, "")?;
+    }
     let mut state = state(&parameters)?;
     let mut task = Classification { model: &model, job, batch: settings.batch };
     fit(folder, identity, &plan(format!("ResNet {}", job.label), settings.steps, settings.learning_rate), &mut state, &mut task)?;

@@ -17,6 +17,7 @@ use crate::device::Device;
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
+use crate::models::resnet::PretrainedBackbone;
 use crate::models::spatial_encoder::{SpatialEncoder, SpatialEncoderConfig};
 use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, Placement, RandomInit};
 use crate::tensor::Tensor;
@@ -112,6 +113,20 @@ impl Learned {
     /// All tensors under their names in the file, in the checkpoint's layout.
     pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
         self.parameters.tensors()
+    }
+
+    /// Lets the spatial encoder's ResNet start from ImageNet weights in a safetensors file with torchvision's names.
+    ///
+    /// # Errors
+    /// When the file does not fit, or the encoder has no such part: another kind, or a miniature's narrow one (exit code 2).
+    pub fn start_encoder_from(&self, path: &FilePath) -> Result<()> {
+        let SpatialEncoderConfig::ResnetFpn(config) = &self.metadata.encoder else {
+            invalid_input!(
+                "--encoder-weights {}: the preset's spatial encoder is not a torchvision ResNet; --preset default and paper have one",
+                path.display()
+            )
+        };
+        PretrainedBackbone::load(path, &config.backbone).context("--encoder-weights")?.copy_into(&self.parameters, "spatial.")
     }
 
     /// Everything that is trained or saved.

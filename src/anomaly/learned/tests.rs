@@ -1,7 +1,8 @@
 use super::*;
 use crate::anomaly::presets::PresetName;
 use crate::error::exit_code;
-use crate::testing::miniature;
+use crate::models::resnet::{ResNetClassifier, ResNetConfig};
+use crate::testing::{Scattered, miniature};
 
 fn base(folder: &FilePath, seed: u64) -> BaseModel {
     miniature::model(folder, seed);
@@ -88,4 +89,34 @@ fn metadata_of_another_format_is_refused_by_name() {
     for text in ["", "{}", "[1]", r#"{"format": 1}"#, r#"{"format": 1, "version": 3}"#] {
         assert_eq!(exit_code(&Metadata::parse(text, "x").unwrap_err()), 2, "{text}");
     }
+}
+
+#[test]
+fn the_encoder_starts_from_imagenet_weights_that_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base(&folder.path().join("model"), 1);
+    let learned = create(&base, PresetName::Default);
+    let SpatialEncoderConfig::ResnetFpn(config) = &learned.metadata.encoder else { panic!("{:?}", learned.metadata.encoder) };
+    let write = |name: &str, config: &ResNetConfig| {
+        let root = Path::root(&Scattered);
+        ResNetClassifier::new(&root, config, 3).unwrap();
+        weights::save(&folder.path().join(name), &root.parameters().tensors().unwrap(), &BTreeMap::new()).unwrap();
+        folder.path().join(name)
+    };
+    let fits = write("fits.safetensors", &config.backbone);
+    let before = learned.tensors().unwrap();
+    learned.start_encoder_from(&fits).unwrap();
+    let file = Archive::open(&fits).unwrap();
+    for ((name, before), (_, after)) in before.iter().zip(learned.tensors().unwrap()) {
+        let [before, after] = [before, &after].map(|tensor| tensor.to_f32_vec().unwrap());
+        match name.strip_prefix("spatial.").filter(|name| file.contains(name)) {
+            Some("conv1.weight" | "bn1.running_mean") => assert_ne!(after, before, "{name}"),
+            Some(published) => assert_eq!(after, file.tensor(published).unwrap().to_f32_vec().unwrap(), "{name}"),
+            None => assert_eq!(after, before, "{name}: not part of the file"),
+        }
+    }
+    let error = learned.start_encoder_from(&write("wide.safetensors", &ResNetConfig::resnet34())).unwrap_err();
+    assert!(exit_code(&error) == 2 && format!("{error:#}").contains("wide.safetensors"), "{error:#}");
+    let error = create(&base, PresetName::Official).start_encoder_from(&fits).unwrap_err();
+    assert!(exit_code(&error) == 2 && format!("{error:#}").contains("--preset"), "{error:#}");
 }

@@ -27,6 +27,7 @@ fn plan(variants: &[Variant]) -> Plan {
             seeds: vec![0],
             localizer: Settings { width: 2, resolution: 32, steps: 6, batch: 2, learning_rate: 1e-3 },
             classifier: None,
+            classifier_weights: None,
             split: SplitRule::Default,
             pairs_per_type: 10,
             keep_models: false,

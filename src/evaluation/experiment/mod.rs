@@ -25,6 +25,7 @@ use super::test_set::TestSet;
 use crate::data::dataset::{Dataset, Object, SplitRule};
 use crate::error::Result;
 use crate::invalid_input;
+use crate::models::resnet::PretrainedBackbone;
 use crate::training::checkpoint::Identity;
 use crate::training::progress::{duration, note};
 use unit::Unit;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub localizer: Settings,
     /// The classifier, where it is wanted.
     pub classifier: Option<classification::Settings>,
+    /// What the classifier's ResNet starts from; random values where absent.
+    pub classifier_weights: Option<PretrainedBackbone>,
     /// Which real pairs are for training and which for testing.
     pub split: SplitRule,
     /// The most generated pairs of a type.

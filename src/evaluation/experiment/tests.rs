@@ -12,6 +12,7 @@ fn plan(sources: &[Source]) -> Plan {
         seeds: vec![3],
         localizer: Settings { width: 4, resolution: 32, steps: 60, batch: 4, learning_rate: 3e-3 },
         classifier: Some(classification::Settings { width: 4, steps: 20, batch: 4, learning_rate: 3e-3 }),
+        classifier_weights: None,
         split: SplitRule::Default,
         pairs_per_type: 500,
         keep_models: true,

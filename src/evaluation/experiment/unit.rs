@@ -42,7 +42,7 @@ impl<'a> Unit<'a> {
 
     fn identity(&self) -> Result<Identity> {
         let plan = self.bench.plan;
-        let config = json!({
+        let mut config = json!({
             "source": self.source.name(),
             "object": self.bench.object.name,
             "localizer": serde_json::to_value(plan.localizer).context("the localiser's settings as JSON")?,
@@ -50,6 +50,9 @@ impl<'a> Unit<'a> {
             "training_pictures": self.bench.material.digest(self.source),
             "test_pictures": self.bench.test.digest(),
         });
+        if let Some(weights) = &plan.classifier_weights {
+            config["classifier_weights"] = weights.digest().into();
+        }
         Ok(Identity { task: "downstream inspection".into(), base_model: String::new(), seed: self.seed, config })
     }
 
@@ -78,7 +81,7 @@ impl<'a> Unit<'a> {
         let trained = localization::train(&stages[0], &identity, &plan.localizer, job)?;
         let predictions = localization::predict(&trained.model, test)?;
         let classes = match &plan.classifier {
-            Some(settings) => classification::train_and_answer(&stages[1], &identity, settings, job, test)?,
+            Some(settings) => classification::train_and_answer(&stages[1], &identity, settings, plan.classifier_weights.as_ref(), job, test)?,
             None => None,
         };
         let scores = ObjectScores::measure(test, &predictions, classes.as_deref())?;

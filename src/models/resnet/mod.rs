@@ -3,6 +3,7 @@
 
 mod block;
 mod classifier;
+mod pretrained;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::ops::{self, Conv2dOptions};
 use block::Block;
 
 pub use classifier::{FreshResNet, ResNetClassifier};
+pub use pretrained::PretrainedBackbone;
 
 /// The epsilon of every batch norm here.
 pub(crate) const BATCH_NORM_EPSILON: f32 = 1e-5;

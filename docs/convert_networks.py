@@ -1,9 +1,9 @@
-"""Makes the safetensors files that `anodiff quality` takes, from what torchvision and lpips download and ship:
+"""Makes the safetensors files that `anodiff quality`, `train` and `evaluate` take, from what torchvision and lpips download and ship:
 
     pip install torch torchvision lpips safetensors
-    python docs/convert_quality_networks.py FOLDER
+    python docs/convert_networks.py FOLDER
 
-FOLDER gets inception_v3.safetensors, lpips_vgg.safetensors and lpips_alex.safetensors. Names stay those of the two packages.
+FOLDER gets inception_v3, lpips_vgg, lpips_alex, resnet50 and resnet34, each as .safetensors. Names stay those of the two packages.
 """
 
 import sys
@@ -32,6 +32,8 @@ def main(folder):
     save_file(tensors, folder / "inception_v3.safetensors")
     for name, make in {"vgg": models.vgg16, "alex": models.alexnet}.items():
         save_file(network(make, lambda name: name.startswith("features.")) | layers(name), folder / f"lpips_{name}.safetensors")
+    for name, make in {"resnet50": models.resnet50, "resnet34": models.resnet34}.items():
+        save_file(network(make, lambda name: not name.endswith("num_batches_tracked")), folder / f"{name}.safetensors")
 
 
 if __name__ == "__main__":
