@@ -1,5 +1,6 @@
 //! `anodiff bench`: time, rate and memory of the models' main passes.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -61,15 +62,42 @@ impl Work {
     }
 }
 
-/// What was measured.
+/// What a measurement was made on.
 #[derive(Debug, Serialize)]
-struct Report {
-    device: String,
+pub(super) struct Conditions {
+    pub(super) device: String,
     dtype: String,
     threads: usize,
     model: String,
     size: usize,
     batch: usize,
+}
+
+impl Conditions {
+    pub(super) fn of(request: &Request, workload: &Workload, placement: Placement) -> Self {
+        Self {
+            device: device_name(placement),
+            dtype: placement.dtype.to_string(),
+            threads: rayon::current_num_threads(),
+            model: request.model_name(),
+            size: workload.size,
+            batch: workload.batch,
+        }
+    }
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, dtype, threads, model, size, batch } = self;
+        write!(formatter, "{model}, {size} x {size} pixels, batch {batch}, {dtype} on {device}, {threads} threads")
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    conditions: Conditions,
     parts: Vec<Measured>,
 }
 
@@ -102,20 +130,12 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let request = arguments.work.request();
     let workload = Workload::new(&request, placement)?;
     let parts = arguments.parts.iter().map(|&part| measured(&workload, part, arguments.runs, placement)).collect::<Result<_>>()?;
-    let report = Report {
-        device: device_name(placement),
-        dtype: placement.dtype.to_string(),
-        threads: rayon::current_num_threads(),
-        model: request.model_name(),
-        size: workload.size,
-        batch: workload.batch,
-        parts,
-    };
+    let report = Report { conditions: Conditions::of(&request, &workload, placement), parts };
     if globals.json { output::json(&report) } else { print(&report) }
 }
 
 /// The device with its name.
-pub(super) fn device_name(placement: Placement) -> String {
+fn device_name(placement: Placement) -> String {
     match placement.device {
         Device::Cpu => "cpu".to_owned(),
         Device::Cuda(cuda) => format!("{cuda} ({})", cuda.properties().name),
@@ -180,8 +200,7 @@ fn predict(work: &Work, globals: &Globals) -> Result<()> {
 }
 
 fn print(report: &Report) -> Result<()> {
-    let Report { device, dtype, threads, model, size, batch, .. } = report;
-    output::line(format_args!("{model}, {size} x {size} pixels, batch {batch}, {dtype} on {device}, {threads} threads"))?;
+    output::line(&report.conditions)?;
     for measured in &report.parts {
         let Measured { part, milliseconds: Timing { median, lowest, highest, runs, .. }, gflop_per_second, images_per_second, peak_bytes, .. } =
             measured;

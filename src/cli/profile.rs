@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::bench::{Work, device_name};
+use super::bench::{Conditions, Work};
 use super::{Globals, output};
 use crate::device::Device;
 use crate::device::cuda::Ranges;
@@ -49,12 +49,8 @@ pub struct Arguments {
 /// What was found.
 #[derive(Serialize)]
 struct Report {
-    device: String,
-    dtype: String,
-    threads: usize,
-    model: String,
-    size: usize,
-    batch: usize,
+    #[serde(flatten)]
+    conditions: Conditions,
     ceilings: Ceilings,
     parts: Vec<Profiled>,
 }
@@ -94,16 +90,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         }
         parts.push(profiled);
     }
-    let report = Report {
-        device: device_name(placement),
-        dtype: placement.dtype.to_string(),
-        threads: rayon::current_num_threads(),
-        model: request.model_name(),
-        size: workload.size,
-        batch: workload.batch,
-        ceilings,
-        parts,
-    };
+    let report = Report { conditions: Conditions::of(&request, &workload, placement), ceilings, parts };
     let write =
         |path: &Option<PathBuf>, value: &Value| path.as_ref().map_or(Ok(()), |path| files::write_bytes_atomic(path, value.to_string().as_bytes()));
     write(&arguments.trace, &json!({"traceEvents": events, "displayTimeUnit": "ms"}))?;
@@ -141,8 +128,8 @@ impl Arguments {
     }
 
     fn print(&self, report: &Report) -> Result<()> {
-        let Report { device, dtype, threads, model, size, batch, ceilings, .. } = report;
-        output::line(format_args!("{model}, {size} x {size} pixels, batch {batch}, {dtype} on {device}, {threads} threads"))?;
+        let Report { conditions, ceilings, .. } = report;
+        output::line(conditions)?;
         let Ceilings { f32_per_second, half_per_second, bytes_per_second, origin } = ceilings;
         let (f32, half, memory) = (f32_per_second / 1e12, half_per_second / 1e12, bytes_per_second / 1e9);
         output::line(format_args!("roofline: {f32:.3} TFLOP/s in f32, {half:.3} in f16 and bf16, {memory:.0} GB/s ({origin})"))?;
@@ -154,7 +141,7 @@ impl Arguments {
                 "{}: {milliseconds:.3} ms; {watched_milliseconds:.3} ms watched, {recorded_milliseconds:.3} ms of them in the {calls} rows' calls",
                 part.name()
             ))?;
-            let title = if device == "cpu" { "op" } else { "kernel" };
+            let title = if conditions.device == "cpu" { "op" } else { "kernel" };
             for line in lines(title, kernels, self.top).into_iter().chain([String::new()]).chain(lines("layer", layers, self.top)) {
                 output::line(line)?;
             }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "block.h"
+#include "factor.h"
 
 namespace emulator {
 
@@ -50,19 +51,6 @@ struct Product {
     unsigned b[2];
     Factor factor;
 };
-
-EMULATOR_ONE_FOR_ALL float widen(unsigned bits, Factor factor) {
-    unsigned short narrow = static_cast<unsigned short>(bits);
-    if (factor == Factor::f16) {
-        _Float16 half;
-        std::memcpy(&half, &narrow, sizeof half);
-        return static_cast<float>(half);
-    }
-    unsigned wide = static_cast<unsigned>(narrow) << 16;
-    float value;
-    std::memcpy(&value, &wide, sizeof value);
-    return value;
-}
 
 EMULATOR_ONE_FOR_ALL void multiply_warp(void* const* arguments, unsigned lanes) {
     if (lanes != WHOLE_WARP) {

@@ -5,6 +5,7 @@
 #include "emulator/hopper.h"
 
 #include "block.h"
+#include "factor.h"
 
 namespace emulator {
 
@@ -28,18 +29,6 @@ EMULATOR_ONE_FOR_ALL void require_alike(void* const* arguments) {
             fail("wgmma: the threads of the warpgroup give different factors");
         }
     }
-}
-
-EMULATOR_ONE_FOR_ALL float widen(unsigned short narrow, Factor factor) {
-    if (factor == Factor::f16) {
-        _Float16 half;
-        std::memcpy(&half, &narrow, sizeof half);
-        return static_cast<float>(half);
-    }
-    unsigned wide = static_cast<unsigned>(narrow) << 16;
-    float value;
-    std::memcpy(&value, &wide, sizeof value);
-    return value;
 }
 
 // A factor in shared memory: PTX ISA, "Matrix descriptor format" and "Strides", K-major with the 128-byte swizzle.
