@@ -81,6 +81,9 @@ impl Blemish {
         Self::Burn,
     ];
 
+    /// Those that cover an area with a material of its own.
+    pub(super) const PATCHES: [Self; 6] = [Self::Spot, Self::Stain, Self::Ink, Self::Smear, Self::Glue, Self::Rust];
+
     /// The words for it.
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {

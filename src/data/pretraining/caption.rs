@@ -3,6 +3,7 @@
 use super::blemish::{self, Blemish};
 use super::part::Kind;
 use super::surface::Surface;
+use crate::data::drawing::Point;
 use crate::tensor::random::Sampler;
 
 /// What is wrong.
@@ -105,8 +106,21 @@ const EXTRA: [&str; 40] = [
     "mask",
 ];
 
-/// The caption of a picture.
-pub(super) fn write(subject: &str, condition: &Condition, camera: &Camera, sampler: &mut Sampler) -> String {
+/// Rows of the words for places in the frame, a ninth of it each.
+const PLACES: [[&str; 3]; 3] = [
+    ["at the top left", "at the top", "at the top right"],
+    ["on the left", "in the middle", "on the right"],
+    ["at the bottom left", "at the bottom", "at the bottom right"],
+];
+
+/// The words for a point of the frame (-0.5 to 0.5, down and to the right).
+pub(super) fn place(p: Point) -> &'static str {
+    let third = |coordinate: f32| ((coordinate + 0.5) * 3.0).clamp(0.0, 2.0) as usize;
+    PLACES[third(p.y)][third(p.x)]
+}
+
+/// The caption of a picture; `place` is where its mark lies.
+pub(super) fn write(subject: &str, condition: &Condition, place: Option<&str>, camera: &Camera, sampler: &mut Sampler) -> String {
     let mut opening = (*sampler.pick(&OPENINGS)).to_owned();
     if let Some(word) = camera.word {
         opening = format!("a {word} photo of");
@@ -128,7 +142,8 @@ pub(super) fn write(subject: &str, condition: &Condition, camera: &Camera, sampl
                 3 => format!(" and {mark} on it"),
                 _ => format!(" with {mark}"),
             };
-            (adjective, ending)
+            let place = place.filter(|_| sampler.chance(0.6)).map(|place| format!(" {place}")).unwrap_or_default();
+            (adjective, ending + &place)
         }
     };
     let subject = [adjective, Some(subject)].into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -149,7 +164,8 @@ pub(super) fn with_article(noun: &str) -> String {
 
 /// Every word that a caption may hold, sorted, plus common words of prompts.
 pub(super) fn words() -> Vec<String> {
-    let openings = OPENINGS.iter().chain(&ARTICLES).chain(&GOOD).chain(&BAD).chain(&TROUBLE).chain(&EMPTY).chain(&EXTRA).copied();
+    let openings =
+        OPENINGS.iter().chain(&ARTICLES).chain(&GOOD).chain(&BAD).chain(&TROUBLE).chain(&EMPTY).chain(&EXTRA).chain(PLACES.as_flattened()).copied();
     let surfaces = Surface::ALL.into_iter().flat_map(Surface::phrases);
     let parts = Kind::ALL.into_iter().flat_map(|kind| kind.names().iter().copied());
     let marks = Blemish::ALL.into_iter().flat_map(|blemish| blemish.names().iter().copied()).chain(blemish::color_words());

@@ -39,6 +39,15 @@ pub(super) struct Relief {
     samples: Vec<Sample>,
 }
 
+/// Where a mark is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    /// A random point of it.
+    pub(super) point: Point,
+    /// The mean of its points.
+    pub(super) middle: Point,
+}
+
 /// Samples per pixel and axis.
 const SAMPLES: usize = 2;
 
@@ -100,14 +109,17 @@ impl Relief {
         point(coordinate(index % self.side), coordinate(index / self.side))
     }
 
-    /// A random one of the points that differ from `before`, a field of the same size; none where nothing does.
-    pub(super) fn changed(&self, before: &Relief, sampler: &mut Sampler) -> Option<Point> {
+    /// Where this differs from `before`, a field of the same size; none where nothing does.
+    pub(super) fn changed(&self, before: &Relief, sampler: &mut Sampler) -> Option<Mark> {
         let differs = |(a, b): (&Sample, &Sample)| {
             let color = a.color.0.iter().zip(b.color.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             color > 0.02 || (a.height - b.height).abs() > 0.3 * self.pixel()
         };
         let found: Vec<usize> = self.samples.iter().zip(&before.samples).enumerate().filter(|(_, pair)| differs(*pair)).map(|(i, _)| i).collect();
-        (!found.is_empty()).then(|| self.place(*sampler.pick(&found)))
+        (!found.is_empty()).then(|| {
+            let sum = found.iter().fold(point(0.0, 0.0), |sum, &index| sum + self.place(index));
+            Mark { point: self.place(*sampler.pick(&found)), middle: sum * (1.0 / found.len() as f32) }
+        })
     }
 
     /// The picture under `light`, through `film`.
@@ -147,7 +159,8 @@ mod tests {
         marked.paint_near(point(0.25, -0.25), 0.05, |_, _, sample| sample.tint(Color::BLACK, 0.5));
         for _ in 0..8 {
             let found = marked.changed(&clean, &mut sampler).unwrap();
-            assert!((found - point(0.25, -0.25)).length() < 0.1, "{found:?}");
+            assert!((found.point - point(0.25, -0.25)).length() < 0.1, "{found:?}");
+            assert!((found.middle - point(0.25, -0.25)).length() < 0.03, "{found:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::blemish::{Blemish, Region};
 use super::caption::{self, Camera, Condition};
 use super::part::{self, Kind, Part};
-use super::relief::Relief;
+use super::relief::{Mark, Relief};
 use super::surface::Surface;
 use crate::data::drawing::{Color, Film, Light, Point, point, sdf};
 use crate::data::picture::Picture;
@@ -17,32 +17,65 @@ struct Subject {
     part: Option<Part>,
 }
 
-/// A finished picture.
+/// A finished picture, and what its caption says of it.
 struct Scene {
     picture: Picture,
-    caption: String,
-    /// A point of the mark, where there is one.
-    mark: Option<Point>,
+    words: Words,
+    /// Where there is one.
+    mark: Option<Mark>,
+}
+
+/// A caption, or what it is made of.
+enum Words {
+    Whole(String),
+    Parts { subject: String, condition: Condition, camera: Camera },
+}
+
+impl Scene {
+    /// The sentence for what the frame shows, which has the mark at `place`.
+    fn caption(&self, place: Option<Point>, sampler: &mut Sampler) -> String {
+        match &self.words {
+            Words::Whole(caption) => caption.clone(),
+            Words::Parts { subject, condition, camera } => caption::write(subject, condition, place.map(caption::place), camera, sampler),
+        }
+    }
 }
 
 /// Share of silhouettes among the pictures, and of marked ones among the others.
 const SILHOUETTES: f32 = 0.03;
 const MARKED: f32 = 0.8;
 
-/// Draws the whole picture and its caption.
-pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
-    let Scene { picture, caption, .. } = scene(pixels, sampler);
-    (picture, caption)
+/// How marks are drawn.
+#[derive(Clone, Copy, Debug)]
+struct Style {
+    /// How many times as large as usual.
+    scale: f32,
+    /// Share of those that are surely patches of a material ([`Blemish::PATCHES`]).
+    patches: f32,
 }
 
-/// Draws a picture of twice the side and cuts out the surroundings of its mark; any part of it where there is none.
+const WHOLE: Style = Style { scale: 1.0, patches: 0.0 };
+/// A network learns what a word for a mark means from pictures of which it covers a good part: these are shown at twice the scale besides.
+const CLOSE: Style = Style { scale: 2.2, patches: 0.4 };
+
+/// Draws the whole picture and its caption.
+pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
+    let scene = scene(pixels, WHOLE, sampler);
+    let caption = scene.caption(scene.mark.map(|mark| mark.middle), sampler);
+    (scene.picture, caption)
+}
+
+/// Draws a picture of twice the side, with a mark that is large for it, and cuts out the surroundings of the mark; any part of it where there is none.
 pub(super) fn close_up(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
-    let Scene { picture, caption, mark } = scene(2 * pixels, sampler);
-    let middle = mark.unwrap_or(point(sampler.range(-0.5, 0.5), sampler.range(-0.5, 0.5)));
+    let scene = scene(2 * pixels, CLOSE, sampler);
+    let middle = scene.mark.map_or(point(sampler.range(-0.5, 0.5), sampler.range(-0.5, 0.5)), |mark| mark.point);
     // The mark is not always in the middle.
-    let (across, down) = (middle.x + sampler.range(-0.15, 0.15), middle.y + sampler.range(-0.15, 0.15));
+    let (across, down) = (middle.x + sampler.range(-0.18, 0.18), middle.y + sampler.range(-0.18, 0.18));
     let start = |center: f32| ((center + 0.25) * 2.0 * pixels as f32).round().clamp(0.0, pixels as f32) as usize;
-    (cut(&picture, start(across), start(down), pixels), caption)
+    let (left, top) = (start(across), start(down));
+    let in_frame = |coordinate: f32, start: usize| (2.0 * (coordinate + 0.5) - start as f32 / pixels as f32 - 0.5).clamp(-0.5, 0.5);
+    let caption = scene.caption(scene.mark.map(|mark| point(in_frame(mark.middle.x, left), in_frame(mark.middle.y, top))), sampler);
+    (cut(&scene.picture, left, top, pixels), caption)
 }
 
 /// The square of `side` pixels from column `left` and row `top` on.
@@ -54,18 +87,17 @@ fn cut(picture: &Picture, left: usize, top: usize, side: usize) -> Picture {
     Picture::from_parts(side, side, rows.copied().collect())
 }
 
-fn scene(pixels: usize, sampler: &mut Sampler) -> Scene {
+fn scene(pixels: usize, style: Style, sampler: &mut Sampler) -> Scene {
     if sampler.chance(SILHOUETTES) {
-        return silhouette(pixels, sampler);
+        return silhouette(pixels, style.scale, sampler);
     }
     let light = Light::new(sampler.range(0.0, std::f32::consts::TAU), sampler.range(0.6, 1.2), sampler.range(0.7, 1.05), sampler.range(0.12, 0.35));
     let mut subject = if sampler.chance(0.45) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, &light, sampler) };
-    let (condition, mark) = if sampler.chance(MARKED) { blemished(&mut subject, sampler) } else { (Condition::Clean, None) };
+    let (condition, mark) = if sampler.chance(MARKED) { blemished(&mut subject, style, sampler) } else { (Condition::Clean, None) };
     let camera = Camera::draw(sampler);
     let film = Film { exposure: camera.exposure, vignette: sampler.range(0.0, 0.35), grain: camera.grain, seed: sampler.word() };
     let picture = blurred(&subject.relief.develop(&light, &film), camera.blur);
-    let caption = caption::write(&subject.words, &condition, &camera, sampler);
-    Scene { picture, caption, mark }
+    Scene { picture, words: Words::Parts { subject: subject.words, condition, camera }, mark }
 }
 
 fn whole_surface(pixels: usize, sampler: &mut Sampler) -> Subject {
@@ -89,14 +121,17 @@ fn part_on_ground(pixels: usize, light: &Light, sampler: &mut Sampler) -> Subjec
     Subject { relief, words, color: part.color, part: Some(part) }
 }
 
-/// Draws one kind of mark onto the subject; returns the words for it and a point of it.
-fn blemished(subject: &mut Subject, sampler: &mut Sampler) -> (Condition, Option<Point>) {
-    let kind = *sampler.pick(&Blemish::ALL);
+/// Draws one kind of mark onto the subject; returns the words for it and where it is.
+fn blemished(subject: &mut Subject, style: Style, sampler: &mut Sampler) -> (Condition, Option<Mark>) {
+    // No draw where nothing depends on it.
+    let patch = style.patches > 0.0 && sampler.chance(style.patches);
+    let kind = *sampler.pick(if patch { &Blemish::PATCHES[..] } else { &Blemish::ALL });
     let (word, size) = match sampler.below(4) {
         0 => (Some("small"), sampler.range(0.07, 0.12)),
         1 => (Some("large"), sampler.range(0.24, 0.38)),
         _ => (None, sampler.range(0.12, 0.26)),
     };
+    let size = style.scale * size;
     let part = subject.part.take();
     let distance = |p| part.as_ref().map_or(-1.0, |part| part.distance(p));
     let soft = 1.5 * subject.relief.pixel();
@@ -115,7 +150,7 @@ fn blemished(subject: &mut Subject, sampler: &mut Sampler) -> (Condition, Option
 }
 
 /// A white shape on black or the reverse: what a mask looks like.
-fn silhouette(pixels: usize, sampler: &mut Sampler) -> Scene {
+fn silhouette(pixels: usize, mark_scale: f32, sampler: &mut Sampler) -> Scene {
     let white_ground = sampler.chance(0.2);
     let (ground, ink) = if white_ground { (Color::WHITE, Color::BLACK) } else { (Color::BLACK, Color::WHITE) };
     let mut relief = Relief::new(pixels, ground);
@@ -123,7 +158,7 @@ fn silhouette(pixels: usize, sampler: &mut Sampler) -> Scene {
     let shares = relief.shares(|_| 1.0);
     let region = Region { distance: &|_| -1.0, center: point(0.0, 0.0), radius: 0.4, shares: &shares };
     let clean = relief.clone();
-    kind.draw(&mut relief, &region, sampler.range(0.08, 0.3), ground, sampler);
+    kind.draw(&mut relief, &region, mark_scale * sampler.range(0.08, 0.3), ground, sampler);
     let mark = relief.changed(&clean, sampler);
     // Whatever colour the mark has becomes ink.
     let base = ground;
@@ -142,7 +177,7 @@ fn silhouette(pixels: usize, sampler: &mut Sampler) -> Scene {
         1 => format!("a mask of {}", caption::with_article(name)),
         _ => format!("a {shape} mask of {} on a {back} background", caption::with_article(name)),
     };
-    Scene { picture, caption, mark }
+    Scene { picture, words: Words::Whole(caption), mark }
 }
 
 /// A 3x3 blur of strength 0 (none) to 1.
@@ -181,7 +216,7 @@ mod tests {
 
     #[test]
     fn most_close_ups_are_of_marks() {
-        let marked = (0..100).filter(|&index| scene(32, &mut Sampler::new(1, "test", &[index])).mark.is_some()).count();
+        let marked = (0..100).filter(|&index| scene(32, CLOSE, &mut Sampler::new(1, "test", &[index])).mark.is_some()).count();
         assert!((65..95).contains(&marked), "{marked} of 100");
     }
 }

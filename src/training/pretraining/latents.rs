@@ -7,7 +7,6 @@ use half::f16;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::autoencoder::flipped;
 use crate::autograd::Var;
 use crate::data::picture::Picture;
 use crate::data::pretraining::{self, Framing};
@@ -17,7 +16,6 @@ use crate::error::{Result, bail, ensure};
 use crate::files;
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::vae::AutoencoderKl;
-use crate::tensor::random::Sampler;
 use crate::tensor::{DType, Tensor};
 use crate::training::checkpoint::{Checkpoint, Identity};
 use crate::training::progress::Progress;
@@ -42,14 +40,14 @@ pub struct Series {
     pub count: usize,
     /// Side in pixels.
     pub size: usize,
-    /// Whether every other picture is a close-up.
+    /// Whether three of four pictures are close-ups.
     pub close_ups: bool,
 }
 
 impl Series {
     /// Its picture `index`, with the caption.
     fn example(&self, index: usize) -> (Picture, String) {
-        let framing = if self.close_ups && !index.is_multiple_of(2) { Framing::CloseUp } else { Framing::Whole };
+        let framing = if self.close_ups && !index.is_multiple_of(4) { Framing::CloseUp } else { Framing::Whole };
         pretraining::example(self.seed, self.first + index as u64, self.size, framing)
     }
 }
@@ -62,15 +60,8 @@ impl Latents {
     pub fn encode(series: Series, vae: &AutoencoderKl, tokenizer: &ClipTokenizer, mut progress: impl FnMut(usize) -> Result<()>) -> Result<Self> {
         let (mut values, mut captions, mut side, mut channels) = (Vec::new(), Vec::new(), 0, 0);
         for start in (0..series.count).step_by(TOGETHER) {
-            let examples: Vec<(Picture, String)> = (start..series.count.min(start + TOGETHER))
-                .into_par_iter()
-                .map(|index| {
-                    let number = series.first + index as u64;
-                    let (picture, caption) = series.example(index);
-                    let mut sampler = Sampler::new(series.seed, "pretraining flip", &[number, series.size as u64]);
-                    (flipped(picture, &mut sampler), caption)
-                })
-                .collect();
+            let examples: Vec<(Picture, String)> =
+                (start..series.count.min(start + TOGETHER)).into_par_iter().map(|index| series.example(index)).collect();
             let images = Picture::stack(&examples.iter().map(|(picture, _)| picture).collect::<Vec<_>>())?;
             let latent = vae.encode(&Var::constant(images))?.mode();
             (side, channels) = (latent.dim(1), latent.dim(3));

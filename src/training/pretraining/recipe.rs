@@ -79,7 +79,7 @@ pub struct DenoiserRecipe {
     pub finishing_steps: u64,
     /// Small latents a step; a step on large ones has a quarter as many.
     pub batch: usize,
-    /// Small pictures, `crop` pixels a side, that are encoded once: half of them whole, half close-ups.
+    /// Small pictures, `crop` pixels a side, that are encoded once: three of four are close-ups.
     pub small_pictures: usize,
     /// Large pictures, twice that, that are encoded once.
     pub large_pictures: usize,
@@ -239,8 +239,8 @@ impl Recipe {
                 steps: 16_000,
                 finishing_steps: 12_000,
                 batch: 16,
-                small_pictures: 12_000,
-                large_pictures: 3_000,
+                small_pictures: 20_000,
+                large_pictures: 4_000,
                 crop: 64,
                 learning_rate: 1e-3,
                 warm_up: 200,
