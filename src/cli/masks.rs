@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::Selection;
 use super::folders::outside_of_data;
 use super::train::resolution;
 use super::train_masks::mask_file;
@@ -15,7 +16,6 @@ use crate::anomaly::mask_set::{self, Acceptance, MaskOrder, produce_masks};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{MaskPreset, MaskSampling, PresetName};
 use crate::anomaly::shard::Shard;
-use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::models::base::BaseModel;
 use crate::training::progress::Progress;
@@ -46,12 +46,8 @@ pub struct Arguments {
     /// Where masks come from: learned, real, procedural, or a folder of mask files
     #[arg(long, default_value = "learned", value_name = "SOURCE")]
     source: String,
-    /// Objects, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    objects: Option<Vec<String>>,
-    /// Defect types, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    types: Option<Vec<String>>,
+    #[command(flatten)]
+    selection: Selection,
     /// Base model that the masks were learned on [default: the embedded one]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -93,7 +89,7 @@ struct Row {
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let shard = Shard::parse(&arguments.shard, |name| std::env::var(name).ok())?;
     outside_of_data(&arguments.out, &arguments.data)?;
-    let dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), arguments.types.as_deref())?;
+    let dataset = arguments.selection.scan(&arguments.data)?;
     let base = BaseModel::load(arguments.model.as_deref())?;
     let (masks, preset, side) = arguments.source(&base)?;
     base.place(globals.placement()?)?;

@@ -10,6 +10,7 @@ mod demo;
 mod evaluate;
 mod export;
 mod filter;
+mod flags;
 mod folders;
 mod forward;
 mod generate;

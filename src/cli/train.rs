@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
 use super::{Globals, output};
 use crate::anomaly::inversion::split_rule;
@@ -15,7 +16,7 @@ use crate::data::dataset::{Dataset, Split};
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
-use crate::training::embeddings::{self, LEARNED, Options};
+use crate::training::embeddings::{self, LEARNED};
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
 
@@ -37,25 +38,13 @@ pub struct Arguments {
     /// Settings to start from: default, paper or official
     #[arg(long, default_value = "default", value_name = "PRESET")]
     preset: String,
-    /// Objects to learn, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    objects: Option<Vec<String>>,
-    /// Defect types to learn, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    types: Option<Vec<String>>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    selection: Selection,
     /// Optimisation steps [default: the preset's]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
-    /// Examples computed together [default: the preset's]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch_size: Option<usize>,
-    /// Batches whose gradients make one step: less memory, same step
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    accumulate: usize,
     /// Learning rate of the embeddings; the encoder's follows in proportion [default: the preset's]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,16 +65,9 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder_weights: Option<PathBuf>,
-    /// Steps between checkpoints; one more at the end and on signals
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    checkpoint_every: u64,
-    /// Steps between validation pictures, 0 for none
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    validate_every: u64,
-    /// Go on with the run in --out; the result is bit by bit that of a run without interruption
-    #[arg(long)]
-    #[serde(skip)]
-    resume: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    course: Course,
     /// Check everything and say what would be done
     #[arg(long)]
     #[serde(skip)]
@@ -124,15 +106,13 @@ struct Resolved<'a> {
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let preset = arguments.preset()?;
-    if arguments.accumulate == 0 {
-        invalid_input!("--accumulate 0: expected at least 1");
-    }
+    let options = arguments.course.options()?;
     let templates = match &arguments.templates {
         Some(path) => Templates::load(path)?,
         None => Templates::built_in(preset.templates),
     };
     outside_of_data(&arguments.out, &arguments.data)?;
-    let dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), arguments.types.as_deref())?;
+    let dataset = arguments.selection.scan(&arguments.data)?;
     let base = BaseModel::load(arguments.model.as_deref())?;
     let resolution = resolution(arguments.resolution, &base)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
@@ -142,14 +122,12 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         learned.start_encoder_from(path)?;
     }
     if arguments.dry_run {
-        return outline(&learned, &dataset, arguments, globals);
+        return outline(&learned, &dataset, options.accumulate, globals);
     }
     let placement = globals.placement()?;
     base.place(placement)?;
     learned.place(placement.device)?;
-    let folder = RunFolder::open(&arguments.out, arguments.resume, &Resolved { seed: globals.seed, train: arguments })?;
-    let options =
-        Options { accumulate: arguments.accumulate, checkpoint_every: arguments.checkpoint_every, validate_every: arguments.validate_every };
+    let folder = RunFolder::open(&arguments.out, arguments.course.resume, &Resolved { seed: globals.seed, train: arguments })?;
     let (_, summary) = embeddings::train(folder.path(), &base, learned, &dataset, &options)?;
     let learned = arguments.out.join(LEARNED);
     if globals.json {
@@ -164,7 +142,7 @@ impl Arguments {
         let mut preset = Preset::new(PresetName::parse(&self.preset)?);
         let training = &mut preset.training;
         training.steps = self.steps.unwrap_or(training.steps);
-        training.batch_size = self.batch_size.unwrap_or(training.batch_size);
+        training.batch_size = self.course.batch_size(training.batch_size);
         training.optimizer.learning_rate = self.learning_rate.unwrap_or(training.optimizer.learning_rate);
         preset.conditioning = match self.conditioning.as_deref() {
             None => preset.conditioning,
@@ -198,7 +176,7 @@ fn warn_of_few_pairs(dataset: &Dataset, preset: PresetName) {
     }
 }
 
-fn outline(learned: &Learned, dataset: &Dataset, arguments: &Arguments, globals: &Globals) -> Result<()> {
+fn outline(learned: &Learned, dataset: &Dataset, accumulate: usize, globals: &Globals) -> Result<()> {
     let metadata = &learned.metadata;
     let rule = split_rule(metadata.preset.name);
     let outline = Outline {
@@ -208,7 +186,7 @@ fn outline(learned: &Learned, dataset: &Dataset, arguments: &Arguments, globals:
         types: metadata.kinds.iter().map(ToString::to_string).collect(),
         training_pairs: dataset.types().map(|(_, found)| found.training_pairs(rule).len()).sum(),
         steps: metadata.preset.training.steps,
-        examples_per_step: metadata.preset.training.batch_size * arguments.accumulate,
+        examples_per_step: metadata.preset.training.batch_size * accumulate,
         trained_numbers: learned.parameters().elements(),
     };
     if globals.json {

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
 use super::train::resolution;
 use super::{Globals, output};
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::learned_masks::{LEARNED_MASKS, LearnedMasks};
 use crate::anomaly::presets::{MaskPreset, PresetName};
-use crate::data::dataset::Dataset;
 use crate::error::Result;
-use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
-use crate::training::embeddings::{LEARNED, Options};
+use crate::training::embeddings::LEARNED;
 use crate::training::masks;
 use crate::training::run_folder::RunFolder;
 
@@ -41,25 +40,13 @@ pub struct Arguments {
     /// Settings to start from: default, paper or official
     #[arg(long, default_value = "default", value_name = "PRESET")]
     preset: String,
-    /// Objects to learn, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    objects: Option<Vec<String>>,
-    /// Defect types to learn, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    types: Option<Vec<String>>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    selection: Selection,
     /// Optimisation steps of the whole run [default: the preset's for each type]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
-    /// Masks computed together [default: the preset's]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch_size: Option<usize>,
-    /// Batches whose gradients make one step: less memory, same step
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    accumulate: usize,
     /// Learning rate [default: the preset's]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,16 +55,9 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<usize>,
-    /// Steps between checkpoints; one more at the end and on signals
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    checkpoint_every: u64,
-    /// Steps between pictures of drawn masks, 0 for none
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    validate_every: u64,
-    /// Go on with the run in --out; the result is bit by bit that of a run without interruption
-    #[arg(long)]
-    #[serde(skip)]
-    resume: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    course: Course,
 }
 
 /// The result on stdout.
@@ -100,12 +80,10 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    if arguments.accumulate == 0 {
-        invalid_input!("--accumulate 0: expected at least 1");
-    }
+    let options = arguments.course.options()?;
     outside_of_data(&arguments.out, &arguments.data)?;
     PresetName::parse(&arguments.preset)?;
-    let dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), arguments.types.as_deref())?;
+    let dataset = arguments.selection.scan(&arguments.data)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let preset = arguments.preset(kinds.len())?;
     let base = BaseModel::load(arguments.model.as_deref())?;
@@ -119,9 +97,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let placement = globals.placement()?;
     base.place(placement)?;
     learned.parameters().place(Placement::f32(placement.device))?;
-    let folder = RunFolder::open(&arguments.out.join(STAGE), arguments.resume, &Resolved { seed: globals.seed, train_masks: arguments })?;
-    let options =
-        Options { accumulate: arguments.accumulate, checkpoint_every: arguments.checkpoint_every, validate_every: arguments.validate_every };
+    let folder = RunFolder::open(&arguments.out.join(STAGE), arguments.course.resume, &Resolved { seed: globals.seed, train_masks: arguments })?;
     let (_, summary) = masks::train(folder.path(), &base, learned, &dataset, &options)?;
     let learned_masks = mask_file(&arguments.out);
     if globals.json {
@@ -135,7 +111,7 @@ impl Arguments {
     fn preset(&self, types: usize) -> Result<MaskPreset> {
         let mut preset = MaskPreset::new(PresetName::parse(&self.preset)?, types);
         preset.steps = self.steps.unwrap_or(preset.steps);
-        preset.batch_size = self.batch_size.unwrap_or(preset.batch_size);
+        preset.batch_size = self.course.batch_size(preset.batch_size);
         preset.optimizer.learning_rate = self.learning_rate.unwrap_or(preset.optimizer.learning_rate);
         preset.check()?;
         Ok(preset)
