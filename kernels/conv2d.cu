@@ -3,12 +3,14 @@
 // Two-dimensional cross-correlation as an implicit matrix product: windows are read where they lie, nothing is unfolded in memory.
 //   y[b, oy, ox, o] = sum over ky, kx, c of x[b, oy · stride - top + ky, ox · stride - left + kx, c] · W[o, ky, kx, c] + bias[o] + per_channel[b, o]
 //                     + residual[b, oy, ox, o]
+//   The image may be two whose channels lie beside each other, and each of its pixels may be met twice along both axes: neither is written first.
 //   dx: the same product with dy as the image, read at (y + top - ky) / stride where that is whole;  dW = dyᵀ · windows;  dbias, dper_channel = sums of dy.
 //
-// Shapes: x, dx [batch, height, width, inputs]; weight, dW [outputs, kernel height, kernel width, inputs]; y, dy, residual [batch, out height, out width,
+// Shapes: x, dx [batch, height, width, inputs], forward x [.., first inputs] and second [.., the rest] or null; `doubled` 1: both [batch, half height, half
+// width, ..], halves rounded up; weight, dW [outputs, kernel height, kernel width, inputs]; y, dy, residual [batch, out height, out width,
 // outputs]; bias [outputs], per_channel [batch, outputs], residual: null where absent; parts f32 [splits, the result's shape] or null.
-// `..._plain`: any architecture, type and shape, tiles of 64 x 64. The others: tensor cores, f16 and bf16, sm_80 and up, where inputs (for dx outputs, for
-// dW both) are multiples of 8; the tile (rows x columns of the product) is in the name and is chosen by shape.
+// `..._plain`: any architecture, type and shape, tiles of 64 x 64. The others: tensor cores, f16 and bf16, sm_80 and up, where inputs and first inputs (for
+// dx outputs, for dW both) are multiples of 8; the tile (rows x columns of the product) is in the name and is chosen by shape.
 // M, N, K of the products: forward: batch · out cells, outputs, window; dx: batch · cells, inputs, taps · outputs; dW: outputs, window, batch · out cells.
 // Grid: x = tiles of N · tiles of M, z = splits of K, whose parts `conv2d_add_parts` adds in order.
 // Reads: windows once a tile of N (nine times each pixel for 3 x 3, eight of them from the caches), weights once a tile of M; writes the result once.
@@ -17,21 +19,21 @@
 #include "common/channels.cuh"
 #include "common/product.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) conv2d_forward_plain(const element* x, const element* weight, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
-    WindowsAlong a = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+extern "C" __global__ void __launch_bounds__(256) conv2d_forward_plain(const element* x, const element* weight, const element* second, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width, int first_inputs, int doubled) {
+    WindowsAlong a = {{x, second, batch, height, width, inputs, first_inputs, doubled, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int depth = a.windows.window(), cells = out_height * out_width;
     DenseAlong b = {weight, outputs, depth, depth};
     plain_product(a, b, depth, {y, parts, bias, per_channel, residual, batch * cells, outputs, cells});
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv2d_to_x_plain(const element* gradient, const element* weight, element* to_x, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
-    WindowsAlong a = {{gradient, batch, out_height, out_width, outputs, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
+    WindowsAlong a = {{gradient, nullptr, batch, out_height, out_width, outputs, outputs, 0, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
     WeightAcross b = {weight, outputs, kernel_height * kernel_width, inputs};
     plain_product(a, b, a.windows.window(), {to_x, parts, nullptr, nullptr, nullptr, a.windows.cells(), inputs, 1});
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv2d_to_weight_plain(const element* gradient, const element* x, element* to_weight, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
-    WindowsAcross b = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAcross b = {{x, nullptr, batch, height, width, inputs, inputs, 0, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int cells = b.windows.cells();
     DenseAcross a = {gradient, outputs, cells, outputs};
     plain_product(a, b, cells, {to_weight, parts, nullptr, nullptr, nullptr, outputs, b.windows.window(), 1});
@@ -55,25 +57,25 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_add_runs(const float* s
 }
 
 #if ELEMENT != 0 && __CUDA_ARCH__ >= 800
-extern "C" __global__ void __launch_bounds__(256) conv2d_forward_128x128(const element* x, const element* weight, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
+extern "C" __global__ void __launch_bounds__(256) conv2d_forward_128x128(const element* x, const element* weight, const element* second, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width, int first_inputs, int doubled) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAlong a = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAlong a = {{x, second, batch, height, width, inputs, first_inputs, doubled, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int depth = a.windows.window(), cells = out_height * out_width;
     DenseAlong b = {weight, outputs, depth, depth};
     tensor_product<128, 128, 64>(a, b, depth, {y, parts, bias, per_channel, residual, batch * cells, outputs, cells}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv2d_forward_128x64(const element* x, const element* weight, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
+extern "C" __global__ void __launch_bounds__(128) conv2d_forward_128x64(const element* x, const element* weight, const element* second, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width, int first_inputs, int doubled) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAlong a = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAlong a = {{x, second, batch, height, width, inputs, first_inputs, doubled, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int depth = a.windows.window(), cells = out_height * out_width;
     DenseAlong b = {weight, outputs, depth, depth};
     tensor_product<128, 64, 64>(a, b, depth, {y, parts, bias, per_channel, residual, batch * cells, outputs, cells}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) conv2d_forward_64x64(const element* x, const element* weight, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
+extern "C" __global__ void __launch_bounds__(128) conv2d_forward_64x64(const element* x, const element* weight, const element* second, const element* bias, const element* per_channel, const element* residual, element* y, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width, int first_inputs, int doubled) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAlong a = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAlong a = {{x, second, batch, height, width, inputs, first_inputs, doubled, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int depth = a.windows.window(), cells = out_height * out_width;
     DenseAlong b = {weight, outputs, depth, depth};
     tensor_product<64, 64, 32>(a, b, depth, {y, parts, bias, per_channel, residual, batch * cells, outputs, cells}, shared);
@@ -81,28 +83,28 @@ extern "C" __global__ void __launch_bounds__(128) conv2d_forward_64x64(const ele
 
 extern "C" __global__ void __launch_bounds__(256) conv2d_to_x_128x128(const element* gradient, const element* weight, element* to_x, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAlong a = {{gradient, batch, out_height, out_width, outputs, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
+    WindowsAlong a = {{gradient, nullptr, batch, out_height, out_width, outputs, outputs, 0, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
     WeightAcross b = {weight, outputs, kernel_height * kernel_width, inputs};
     tensor_product<128, 128, 64>(a, b, a.windows.window(), {to_x, parts, nullptr, nullptr, nullptr, a.windows.cells(), inputs, 1}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv2d_to_x_128x64(const element* gradient, const element* weight, element* to_x, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAlong a = {{gradient, batch, out_height, out_width, outputs, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
+    WindowsAlong a = {{gradient, nullptr, batch, out_height, out_width, outputs, outputs, 0, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
     WeightAcross b = {weight, outputs, kernel_height * kernel_width, inputs};
     tensor_product<128, 64, 64>(a, b, a.windows.window(), {to_x, parts, nullptr, nullptr, nullptr, a.windows.cells(), inputs, 1}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(128) conv2d_to_x_64x64(const element* gradient, const element* weight, element* to_x, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAlong a = {{gradient, batch, out_height, out_width, outputs, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
+    WindowsAlong a = {{gradient, nullptr, batch, out_height, out_width, outputs, outputs, 0, height, width, kernel_height, kernel_width, 1, top, left, -1, stride}};
     WeightAcross b = {weight, outputs, kernel_height * kernel_width, inputs};
     tensor_product<64, 64, 32>(a, b, a.windows.window(), {to_x, parts, nullptr, nullptr, nullptr, a.windows.cells(), inputs, 1}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv2d_to_weight_128x128(const element* gradient, const element* x, element* to_weight, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAcross b = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAcross b = {{x, nullptr, batch, height, width, inputs, inputs, 0, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int cells = b.windows.cells();
     DenseAcross a = {gradient, outputs, cells, outputs};
     tensor_product<128, 128, 64>(a, b, cells, {to_weight, parts, nullptr, nullptr, nullptr, outputs, b.windows.window(), 1}, shared);
@@ -110,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_to_weight_128x128(const
 
 extern "C" __global__ void __launch_bounds__(128) conv2d_to_weight_128x64(const element* gradient, const element* x, element* to_weight, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAcross b = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAcross b = {{x, nullptr, batch, height, width, inputs, inputs, 0, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int cells = b.windows.cells();
     DenseAcross a = {gradient, outputs, cells, outputs};
     tensor_product<128, 64, 64>(a, b, cells, {to_weight, parts, nullptr, nullptr, nullptr, outputs, b.windows.window(), 1}, shared);
@@ -118,7 +120,7 @@ extern "C" __global__ void __launch_bounds__(128) conv2d_to_weight_128x64(const 
 
 extern "C" __global__ void __launch_bounds__(128) conv2d_to_weight_64x64(const element* gradient, const element* x, element* to_weight, float* parts, int batch, int height, int width, int inputs, int outputs, int kernel_height, int kernel_width, int stride, int top, int left, int out_height, int out_width) {
     DYNAMIC_SHARED(element, shared);
-    WindowsAcross b = {{x, batch, height, width, inputs, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
+    WindowsAcross b = {{x, nullptr, batch, height, width, inputs, inputs, 0, out_height, out_width, kernel_height, kernel_width, stride, -top, -left, 1, 1}};
     int cells = b.windows.cells();
     DenseAcross a = {gradient, outputs, cells, outputs};
     tensor_product<64, 64, 32>(a, b, cells, {to_weight, parts, nullptr, nullptr, nullptr, outputs, b.windows.window(), 1}, shared);

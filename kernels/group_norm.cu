@@ -23,18 +23,37 @@ __device__ __forceinline__ float slope(float z, int silu) {
     return silu ? s * (1.0f + z * (1.0f - s)) : 1.0f;
 }
 
+// A column of packs of one tensor, or of the second of two whose channels lie beside each other.
+struct Column {
+    const element* place;  // in the first row
+    int step;              // from row to row
+    __device__ __forceinline__ const element* at(int row) const { return place + (size_t)row * step; }
+};
+
+// Rows [rows, channels], of which the first tensor has `first_channels` channels and the second, if there is one, the rest.
+struct Rows {
+    const element *first, *second;
+    int channels, first_channels;
+    __device__ __forceinline__ Column from(size_t row, int channel) const {
+        if (channel < first_channels) return {first + row * first_channels + channel, first_channels};
+        return {second + row * (channels - first_channels) + channel - first_channels, channels - first_channels};
+    }
+};
+
 // moments [samples, runs, groups, 2] = mean and sum of squared deviations of a run. Sums are of differences from the run's first row, so that a large
 // mean costs no digits.
 template <int N>
-__device__ __forceinline__ void moments_of_run(const element* x, float* moments, int positions, int channels, int groups, int rows_per_run, float* shared) {
-    int start = blockIdx.x * rows_per_run, rows = min(rows_per_run, positions - start), width = channels / groups;
-    const element* run = x + ((size_t)blockIdx.y * positions + start) * channels;
+__device__ __forceinline__ void moments_of_run(const Rows& x, float* moments, int positions, int groups, int rows_per_run, float* shared) {
+    int start = blockIdx.x * rows_per_run, rows = min(rows_per_run, positions - start), channels = x.channels, width = channels / groups;
+    size_t run = (size_t)blockIdx.y * positions + start;
     float *partial = shared, *totals = shared + 2 * N * THREADS;
     channel_sums<N>(channels, rows, partial, totals, [&](int channel, int lane, int lanes, float (&sum)[N], float (&squares)[N]) {
         float origin[N], value[N];
-        load_run<N>(origin, run + channel);
-        for (int row = lane; row < rows; row += lanes) {
-            load_run<N>(value, run + (size_t)row * channels + channel);
+        Column column = x.from(run, channel);
+        load_run<N>(origin, column.place);
+        const element* place = column.at(lane);
+        for (int row = lane; row < rows; row += lanes, place += lanes * column.step) {
+            load_run<N>(value, place);
 #pragma unroll
             for (int i = 0; i < N; i++) {
                 float difference = value[i] - origin[i];
@@ -45,10 +64,10 @@ __device__ __forceinline__ void moments_of_run(const element* x, float* moments,
     });
     for (int group = threadIdx.x; group < groups; group += THREADS) {
         float mean = 0.0f, squares = 0.0f, count = rows;
-        for (int c = group * width; c < (group + 1) * width; c++) mean += load(run[c]) + totals[2 * c] / count;
+        for (int c = group * width; c < (group + 1) * width; c++) mean += load(*x.from(run, c).place) + totals[2 * c] / count;
         mean /= width;
         for (int c = group * width; c < (group + 1) * width; c++) {
-            float own = load(run[c]) + totals[2 * c] / count;
+            float own = load(*x.from(run, c).place) + totals[2 * c] / count;
             squares += totals[2 * c + 1] - totals[2 * c] * (totals[2 * c] / count) + count * (own - mean) * (own - mean);
         }
         float* out = moments + (((size_t)blockIdx.y * gridDim.x + blockIdx.x) * groups + group) * 2;
@@ -57,10 +76,11 @@ __device__ __forceinline__ void moments_of_run(const element* x, float* moments,
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) group_norm_moments(const element* x, float* moments, int positions, int channels, int groups, int rows_per_run) {
+extern "C" __global__ void __launch_bounds__(256) group_norm_moments(const element* x, const element* second, float* moments, int positions, int channels, int groups, int rows_per_run, int first_channels) {
     DYNAMIC_SHARED(float, shared);
-    if (channels % PACK == 0) moments_of_run<PACK>(x, moments, positions, channels, groups, rows_per_run, shared);
-    else moments_of_run<1>(x, moments, positions, channels, groups, rows_per_run, shared);
+    Rows rows = {x, second, channels, first_channels};
+    if (channels % PACK == 0 && first_channels % PACK == 0) moments_of_run<PACK>(rows, moments, positions, groups, rows_per_run, shared);
+    else moments_of_run<1>(rows, moments, positions, groups, rows_per_run, shared);
 }
 
 // The runs' moments together; a warp a group. `means` and `variances` [samples, groups] (divided by count - 1) are null or for the running averages of
@@ -110,15 +130,17 @@ struct Channels {
 };
 
 template <int N>
-__device__ __forceinline__ void apply_to_run(const element* x, const element* weight, const element* bias, const float* statistics, element* y, int positions, int channels, int groups, int rows_per_run, int silu) {
+__device__ __forceinline__ void apply_to_run(const Rows& x, const element* weight, const element* bias, const float* statistics, element* y, int positions, int groups, int rows_per_run, int silu) {
+    int channels = x.channels;
     Place<N> place(channels);
     int start = blockIdx.x * rows_per_run, end = min(start + rows_per_run, positions);
     for (int pack = place.pack; pack < place.packs; pack += THREADS) {
         Channels<N> numbers(statistics, weight, bias, pack * N, groups, channels / groups);
+        Column column = x.from((size_t)blockIdx.y * positions, pack * N);
         for (int row = start + place.lane; row < end; row += place.lanes) {
             size_t at = ((size_t)blockIdx.y * positions + row) * channels + pack * N;
             float value[N];
-            load_run<N>(value, x + at);
+            load_run<N>(value, column.at(row));
 #pragma unroll
             for (int i = 0; i < N; i++) value[i] = activate(fmaf(value[i], numbers.scale[i], numbers.shift[i]), silu);
             store_run<N>(y + at, value);
@@ -126,19 +148,21 @@ __device__ __forceinline__ void apply_to_run(const element* x, const element* we
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 4) group_norm_apply(const element* x, const element* weight, const element* bias, const float* statistics, element* y, int positions, int channels, int groups, int rows_per_run, int silu) {
-    if (channels % PACK == 0) apply_to_run<PACK>(x, weight, bias, statistics, y, positions, channels, groups, rows_per_run, silu);
-    else apply_to_run<1>(x, weight, bias, statistics, y, positions, channels, groups, rows_per_run, silu);
+extern "C" __global__ void __launch_bounds__(256, 4) group_norm_apply(const element* x, const element* second, const element* weight, const element* bias, const float* statistics, element* y, int positions, int channels, int groups, int rows_per_run, int silu, int first_channels) {
+    Rows rows = {x, second, channels, first_channels};
+    if (channels % PACK == 0 && first_channels % PACK == 0) apply_to_run<PACK>(rows, weight, bias, statistics, y, positions, groups, rows_per_run, silu);
+    else apply_to_run<1>(rows, weight, bias, statistics, y, positions, groups, rows_per_run, silu);
 }
 
 // One group of one sample, kept in shared memory between the sums and the result.
-extern "C" __global__ void __launch_bounds__(256) group_norm_strip(const element* x, const element* weight, const element* bias, float* statistics, element* y, int positions, int channels, int groups, float epsilon, int silu) {
+extern "C" __global__ void __launch_bounds__(256) group_norm_strip(const element* x, const element* second, const element* weight, const element* bias, float* statistics, element* y, int positions, int channels, int groups, float epsilon, int silu, int first_channels) {
     DYNAMIC_SHARED(element, strip);
     int width = channels / groups, count = positions * width, group = blockIdx.x;
-    size_t offset = (size_t)blockIdx.y * positions * channels + group * width;
-    float origin = load(x[offset]), sum = 0.0f, squares = 0.0f;
+    size_t first_row = (size_t)blockIdx.y * positions, offset = first_row * channels + group * width;
+    Rows rows = {x, second, channels, first_channels};
+    float origin = load(*rows.from(first_row, group * width).place), sum = 0.0f, squares = 0.0f;
     for (int i = threadIdx.x; i < count; i += THREADS) {
-        element value = x[offset + (size_t)(i / width) * channels + i % width];
+        element value = *rows.from(first_row + i / width, group * width + i % width).place;
         strip[i] = value;
         sum += load(value) - origin;
     }

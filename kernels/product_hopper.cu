@@ -6,11 +6,15 @@
 //                       + residual[image, cell, o]
 // A linear layer is an image of one row, whose width are its rows, with one tap. What the images lack around them is zero: the boxes of the copy engine
 // are filled so, also beyond the last channel, and windows are never unfolded in memory.
+// The channels may lie in two tensors, x and second, whose boxes then follow each other. `doubled` 1: windows meet each pixel twice along both axes. Cells of
+// one parity then meet, at one tap, pixels that are one apart, so that a tile is made of such cells alone and its boxes are those of the image as it lies.
 //
-// Shapes: x as boxes of [channels, image width, image height, images] (innermost first) of 64 channels and `box_…` cells, weight as boxes of [channels,
+// Shapes: x as boxes of [first channels, image width, image height, images] (innermost first) of 64 channels and `box_…` cells, second likewise with the
+// remaining channels (any boxes where there are none), weight as boxes of [channels,
 // taps, outputs] of 64, 1 and the tile's columns; bias [outputs]; per_group [rows / group_rows, outputs]; residual, y [images, height, width, outputs];
 // bias, per_group, residual null where absent. parts f32 [splits, the shape of y] or null: then bare sums of a part of the depth, which the op's
-// `…_add_parts` adds in order. channels and outputs are multiples of 8; the box's cells are 128; no part of the depth is empty.
+// `…_add_parts` adds in order. channels, first channels and outputs are multiples of 8; with `doubled`
+// height and width are twice the image's; the box's cells are 128; no part of the depth is empty.
 // The tile is in the name, rows x columns, and is chosen by shape. M, N, K: images · height · width, outputs, taps · channels.
 // Grid: x = multiprocessors, or tiles · parts if fewer; 384 threads: one warpgroup that copies, two that hold 64 rows of sums each.
 // Reads: x once a tile of columns and tap (from the second-level cache but for the first tap and the tiles of one band), weight once a band of 8 tiles of
@@ -21,26 +25,26 @@
 // Floor: 2 · M · N · K FLOP at the tensor cores' rate, or the bytes of x, W and y over the memory's bandwidth.
 #include "common/hopper_product.cuh"
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
-    hopper_product<256>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
+    hopper_product<256>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
-    hopper_product<160>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
+    hopper_product<160>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
-    hopper_product<128>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
+    hopper_product<128>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, splits};
-    hopper_product<64>(x, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
+    hopper_product<64>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
 }

@@ -133,9 +133,20 @@ impl ParameterSource for Fixture {
 /// `sum(weights · f(inputs))` for fixed random weights. Tensors that `f` uses beside its inputs it moves to the device that it is told.
 #[track_caller]
 pub fn assert_devices_agree(inputs: &[Tensor], f: impl Fn(&[Var], Device) -> Result<Var>) {
+    assert_agreement(inputs, true, f);
+}
+
+/// As [`assert_devices_agree`] of values alone, computed as where no gradient is wanted.
+#[track_caller]
+pub fn assert_devices_agree_on_values(inputs: &[Tensor], f: impl Fn(&[Var], Device) -> Result<Var>) {
+    assert_agreement(inputs, false, f);
+}
+
+#[track_caller]
+fn assert_agreement(inputs: &[Tensor], gradients: bool, f: impl Fn(&[Var], Device) -> Result<Var>) {
     for device in devices().into_iter().filter(|device| *device != Device::Cpu) {
         for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 3e-3), (DType::BF16, 2.4e-2)] {
-            let errors = errors(inputs, device, dtype, true, &f).unwrap_or_else(|error| panic!("{device} in {dtype}: {error:#}"));
+            let errors = errors(inputs, device, dtype, gradients, &f).unwrap_or_else(|error| panic!("{device} in {dtype}: {error:#}"));
             for (index, error) in errors.into_iter().enumerate() {
                 let what = if index == 0 { "the output".to_owned() } else { format!("the gradient of input {}", index - 1) };
                 assert!(error <= tolerance, "{device} in {dtype}: {what} differs from the CPU's by {error:.3e}, tolerance {tolerance:.1e}");

@@ -1,7 +1,8 @@
 // The main loop of the matrix products on Hopper (sm_90a, f16 and bf16): out [M, N] = A · Bᵀ with what is added behind it (destination.cuh).
 //
-// M are cells of images, N outputs, the depth runs over taps, then channels: a tile of A at one tap is a box of the image, moved by the tap, in which
-// what lies outside is zero. A matrix is an image of one row with one tap. B [outputs, taps, channels].
+// M are cells of images, N outputs, the depth runs over taps, then channels (of one image, or of two behind each other): a tile of A at one tap is a box of
+// the image, moved by the tap, in which what lies outside is zero. Where each pixel is met twice along both axes, a tile has cells of one parity alone: then
+// the pixels that they meet at one tap are a box, too. A matrix is an image of one row with one tap. B [outputs, taps, channels].
 //
 // A block is three warpgroups and stays on its multiprocessor: it goes through tiles blockIdx.x, + gridDim.x, …. The first warpgroup keeps few registers,
 // and one thread of it copies boxes of 64 channels into a ring of stages; the two others hold 64 rows of the tile's sums each and multiply what has
@@ -22,11 +23,13 @@ constexpr int CONSUMER_WARPS = 8;
 struct Sizes {
     int images, height, width;              // cells of the result
     int box_images, box_height, box_width;  // those of a tile; their product is TILE_ROWS
-    int taps_y, taps_x, top, left;          // cell (y, x) meets, at tap (i, j), pixel (y - top + i, x - left + j)
-    int channels;
+    int taps_y, taps_x, top, left;          // cell (y, x) meets, at tap (i, j), pixel (y - top + i, x - left + j) >> doubled
+    int channels, first_channels;           // all, and those of the first image
+    int doubled;                            // 1: a tile's cells are every other one of the result along both axes
     int splits;  // parts of the depth; none is empty
 
-    __device__ __forceinline__ int chunks() const { return (channels + BOX_CHANNELS - 1) / BOX_CHANNELS; }
+    __device__ __forceinline__ int first_chunks() const { return (first_channels + BOX_CHANNELS - 1) / BOX_CHANNELS; }
+    __device__ __forceinline__ int chunks() const { return first_chunks() + (channels - first_channels + BOX_CHANNELS - 1) / BOX_CHANNELS; }
     __device__ __forceinline__ int steps() const { return taps_y * taps_x * chunks(); }
 };
 
@@ -38,27 +41,34 @@ struct Work {
     int column;
     int image, y, x;  // the box's first cell
 
+    // Tiles along the images' axes; of a doubled one there are four parities, which follow each other.
+    __device__ __forceinline__ static int wide(const Sizes& sizes) { return tiles_along(sizes.width >> sizes.doubled, sizes.box_width); }
+    __device__ __forceinline__ static int high(const Sizes& sizes) { return tiles_along(sizes.height >> sizes.doubled, sizes.box_height); }
+    __device__ __forceinline__ static int down(const Sizes& sizes) {
+        return (wide(sizes) * high(sizes) * tiles_along(sizes.images, sizes.box_images)) << 2 * sizes.doubled;
+    }
+
     // Neighbouring numbers share a band of rows and its columns, whose factors the second-level cache then holds.
     template <int COLUMNS>
     __device__ __forceinline__ static Work at(int item, const Sizes& sizes, int columns) {
-        int wide = tiles_along(sizes.width, sizes.box_width), high = tiles_along(sizes.height, sizes.box_height);
-        int down = wide * high * tiles_along(sizes.images, sizes.box_images), across = tiles_along(columns, COLUMNS);
+        int wide = Work::wide(sizes), high = Work::high(sizes), down = Work::down(sizes), across = tiles_along(columns, COLUMNS);
         int part = item / (down * across), tile = item - part * down * across;
         int band = tile / (BAND * across), in_band = tile - band * BAND * across, rows = min(BAND, down - band * BAND);
         int row = band * BAND + in_band % rows, share = tiles_along(sizes.steps(), sizes.splits);
-        return {part, part * share, min((part + 1) * share, sizes.steps()), in_band / rows * COLUMNS,
-                row / (wide * high) * sizes.box_images, row / wide % high * sizes.box_height, row % wide * sizes.box_width};
+        int parity_y = row & sizes.doubled, parity_x = (row >> 1) & sizes.doubled;
+        row >>= 2 * sizes.doubled;
+        return {part, part * share, min((part + 1) * share, sizes.steps()), in_band / rows * COLUMNS, row / (wide * high) * sizes.box_images,
+                ((row / wide % high * sizes.box_height) << sizes.doubled) + parity_y, ((row % wide * sizes.box_width) << sizes.doubled) + parity_x};
     }
 
     template <int COLUMNS>
     __device__ __forceinline__ static int count(const Sizes& sizes, int columns) {
-        return tiles_along(sizes.width, sizes.box_width) * tiles_along(sizes.height, sizes.box_height) * tiles_along(sizes.images, sizes.box_images) *
-               tiles_along(columns, COLUMNS) * sizes.splits;
+        return down(sizes) * tiles_along(columns, COLUMNS) * sizes.splits;
     }
 
     // The result's row of a row of the tile; -1 outside.
     __device__ __forceinline__ int row(int of_tile, const Sizes& sizes) const {
-        int column = x + of_tile % sizes.box_width, line = y + of_tile / sizes.box_width % sizes.box_height;
+        int column = x + (of_tile % sizes.box_width << sizes.doubled), line = y + (of_tile / sizes.box_width % sizes.box_height << sizes.doubled);
         int picture = image + of_tile / (sizes.box_width * sizes.box_height);
         bool inside = column < sizes.width && line < sizes.height && picture < sizes.images;
         return inside ? (picture * sizes.height + line) * sizes.width + column : -1;
@@ -106,13 +116,14 @@ struct Turn {
 
 // One thread: copies every box that this block needs, as soon as its stage is empty.
 template <int COLUMNS>
-__device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap& b, const Sizes& sizes, const Destination& to,
+__device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
                                             const Ring<COLUMNS>& ring) {
     typedef Ring<COLUMNS> R;
-    prefetch(a);
-    prefetch(b);
     Turn<R::STAGES> turn;
-    int chunks = sizes.chunks(), items = Work::count<COLUMNS>(sizes, to.columns);
+    int chunks = sizes.chunks(), first_chunks = sizes.first_chunks(), items = Work::count<COLUMNS>(sizes, to.columns);
+    prefetch(a);
+    if (first_chunks < chunks) prefetch(a_second);
+    prefetch(b);
     for (int item = blockIdx.x; item < items; item += gridDim.x) {
         Work work = Work::at<COLUMNS>(item, sizes, to.columns);
         int tap = work.begin / chunks, chunk = work.begin - tap * chunks, y = tap / sizes.taps_x, x = tap - y * sizes.taps_x;
@@ -121,8 +132,16 @@ __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap&
             Barrier* full = ring.full + turn.stage;
             barrier_wait(ring.empty + turn.stage, turn.parity ^ 1);
             barrier_arrive_expecting(full, R::STAGE_BYTES);
-            copy_box(stage, a, full, chunk * BOX_CHANNELS, work.x - sizes.left + x, work.y - sizes.top + y, work.image);
-            copy_box(stage + R::A_BYTES, b, full, chunk * BOX_CHANNELS, tap, work.column);
+            int column = (work.x - sizes.left + x) >> sizes.doubled, line = (work.y - sizes.top + y) >> sizes.doubled, channel = chunk * BOX_CHANNELS;
+            if (chunk < first_chunks) {
+                copy_box(stage, a, full, channel, column, line, work.image);
+            } else {
+                channel -= first_chunks * BOX_CHANNELS;
+                copy_box(stage, a_second, full, channel, column, line, work.image);
+                channel += sizes.first_channels;
+            }
+            // Beyond the first image's channels the weight's are the second's; there the first image's box is zero.
+            copy_box(stage + R::A_BYTES, b, full, channel, tap, work.column);
             turn.next();
             if (++chunk == chunks) {
                 chunk = 0;
@@ -202,13 +221,13 @@ __device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destina
 // Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer; BLOCK_THREADS threads, one block a multiprocessor.
 // Dynamic shared memory: Ring<COLUMNS>'s stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
 template <int COLUMNS>
-__device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& b, const Sizes& sizes, const Destination& to, unsigned char* shared) {
+__device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to, unsigned char* shared) {
     Ring<COLUMNS> ring(shared);
     ring.start();
     int warpgroup = threadIdx.x / WARPGROUP;
     if (warpgroup == 0) {
         give_registers<40>();
-        if (threadIdx.x == 0) fetch_boxes<COLUMNS>(a, b, sizes, to, ring);
+        if (threadIdx.x == 0) fetch_boxes<COLUMNS>(a, a_second, b, sizes, to, ring);
     } else {
         take_registers<232>();
         multiply_boxes<COLUMNS>(sizes, to, ring, (warpgroup - 1) * 64);

@@ -33,29 +33,32 @@ struct DenseAcross {
     __device__ __forceinline__ const element* at(Fixed lane, Moving row) const { return row && lane < lanes ? row + lane : nullptr; }
 };
 
-// How the windows of an image [batch, height, width, channels] lie: cell (y, x) of the grid meets, at tap t, the pixel
+// How the windows of an image [batch, height, width, channels] lie, which is one tensor, or two whose channels lie beside each other (`first_channels` of the
+// first); with `doubled` 1 each of its pixels is met twice along both axes, up to height and width: cell (y, x) of the grid meets, at tap t, the pixel
 // (position · step + origin + direction · t) / divisor, if that is whole and inside. Forward: step = stride, origin = -zeros before the image,
 // direction = 1, divisor = 1; backward to the input: step = 1, origin = zeros, direction = -1, divisor = stride.
 struct Windows {
-    const element* image;
-    int batch, height, width, channels;
+    const element *image, *second;
+    int batch, height, width, channels, first_channels, doubled;
     int grid_height, grid_width;
     int taps_y, taps_x;
     int step, origin_y, origin_x, direction, divisor;
 
-    struct Cell { const element* image; int y, x; };
-    struct Tap { int y, x, channel; };
+    struct Cell { int line, y, x; };                            // first line of the sample's image in memory; -1: no cell
+    struct Tap { const element* channel; int y, x, channels; };  // the channel in the first pixel of its tensor, or null, and the tensor's channels
 
     __device__ __forceinline__ int cells() const { return batch * grid_height * grid_width; }
     __device__ __forceinline__ int window() const { return taps_y * taps_x * channels; }
     __device__ __forceinline__ Cell cell(int index) const {
-        if (index >= cells()) return {nullptr, 0, 0};
+        if (index >= cells()) return {-1, 0, 0};
         int row = index / grid_width, sample = row / grid_height;
-        return {image + (size_t)sample * height * width * channels, (row - sample * grid_height) * step + origin_y, (index - row * grid_width) * step + origin_x};
+        return {sample * ((height + doubled) >> doubled), (row - sample * grid_height) * step + origin_y, (index - row * grid_width) * step + origin_x};
     }
     __device__ __forceinline__ Tap tap(int k) const {
         int index = k / channels, y = index / taps_x;
-        return {y * direction, (index - y * taps_x) * direction, y < taps_y ? k - index * channels : -1};
+        int channel = k - index * channels;
+        const element* place = channel < first_channels ? image + channel : second + (channel - first_channels);
+        return {y < taps_y ? place : nullptr, y * direction, (index - y * taps_x) * direction, channel < first_channels ? first_channels : channels - first_channels};
     }
     __device__ __forceinline__ const element* pixel(Cell cell, Tap tap) const {
         int y = cell.y + tap.y, x = cell.x + tap.x;
@@ -64,8 +67,9 @@ struct Windows {
             y /= divisor;
             x /= divisor;
         }
-        bool inside = cell.image && tap.channel >= 0 && (unsigned)y < (unsigned)height && (unsigned)x < (unsigned)width;
-        return inside ? cell.image + ((size_t)y * width + x) * channels + tap.channel : nullptr;
+        bool inside = cell.line >= 0 && tap.channel && (unsigned)y < (unsigned)height && (unsigned)x < (unsigned)width;
+        int pixel = (cell.line + (y >> doubled)) * ((width + doubled) >> doubled) + (x >> doubled);
+        return inside ? tap.channel + (long long)pixel * tap.channels : nullptr;
     }
 };
 

@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::{Init, Layout, Parameter, Path, Placement};
-use crate::ops::{self, Conv2dOptions, Epilogue};
+use crate::ops::{self, Conv2dOptions, Epilogue, Source};
 
 /// Convolution over height and width.
 ///
@@ -41,12 +41,12 @@ impl Conv2d {
     }
 
     /// Applies the layer.
-    pub fn forward(&self, x: &Var) -> Result<Var> {
+    pub fn forward<'a>(&self, x: impl Into<Source<'a>>) -> Result<Var> {
         self.forward_with(x, Epilogue::default())
     }
 
     /// Applies the layer and what is fused behind it.
-    pub fn forward_with(&self, x: &Var, epilogue: Epilogue) -> Result<Var> {
+    pub fn forward_with<'a>(&self, x: impl Into<Source<'a>>, epilogue: Epilogue) -> Result<Var> {
         ops::conv2d(x, &self.weight.var(), self.bias.as_ref().map(Parameter::var).as_ref(), self.options, epilogue)
     }
 }

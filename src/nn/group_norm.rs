@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::{Init, Parameter, Path};
-use crate::ops::{self, Activation};
+use crate::ops::{self, Activation, Joined};
 
 /// Normalises groups of channels over all positions of an image, then scales and shifts each channel.
 ///
@@ -29,12 +29,12 @@ impl GroupNorm {
         self.apply(x, Activation::Identity)
     }
 
-    /// Applies the layer and SiLU behind it in one pass.
-    pub fn forward_silu(&self, x: &Var) -> Result<Var> {
+    /// Applies the layer and SiLU behind it in one pass; the channels may lie in two tensors.
+    pub fn forward_silu<'a>(&self, x: impl Into<Joined<'a>>) -> Result<Var> {
         self.apply(x, Activation::Silu)
     }
 
-    fn apply(&self, x: &Var, activation: Activation) -> Result<Var> {
+    fn apply<'a>(&self, x: impl Into<Joined<'a>>, activation: Activation) -> Result<Var> {
         ops::group_norm(x, &self.weight.var(), &self.bias.var(), self.groups, self.epsilon, activation)
     }
 }

@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::{Init, Layout, Parameter, Path, Placement};
-use crate::ops;
+use crate::ops::{self, Conv2dOptions, Epilogue, Joined};
 
 /// y = x Wᵀ + b over the last axis.
 ///
@@ -47,5 +47,16 @@ impl Linear {
     /// Applies the layer.
     pub fn forward(&self, x: &Var) -> Result<Var> {
         ops::linear(x, &self.weight.var(), self.bias.as_ref().map(Parameter::var).as_ref())
+    }
+
+    /// Applies the layer to images `[batch, height, width, in]` whose channels may lie in two tensors: as a 1x1 convolution, which reads them there.
+    pub fn forward_joined(&self, x: Joined) -> Result<Var> {
+        if x.second.is_none() {
+            return self.forward(x.first);
+        }
+        let weight = self.weight.var();
+        let [outputs, inputs] = weight.dims()?;
+        let window = ops::reshape(&weight, &[outputs, 1, 1, inputs])?;
+        ops::conv2d(x, &window, self.bias.as_ref().map(Parameter::var).as_ref(), Conv2dOptions::new(1, 0), Epilogue::default())
     }
 }

@@ -12,6 +12,7 @@ pub mod denoise;
 pub mod elementwise;
 pub mod focal_loss;
 pub mod group_norm;
+pub mod joined;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;
@@ -27,7 +28,7 @@ pub mod weight_map;
 
 pub use attention::attention;
 pub use batch_norm::{BatchNormMode, BatchStatistics, batch_norm};
-pub use conv2d::{Conv2dOptions, Epilogue, conv2d};
+pub use conv2d::{Conv2dOptions, Epilogue, Source, conv2d};
 pub use cross_attention::{Reweighting, cross_attention};
 pub use denoise::{Background, BackgroundNoise, Denoised, Outputs, PlannedUpdate, Update, Updates, blend, denoise};
 pub use elementwise::{
@@ -35,6 +36,7 @@ pub use elementwise::{
 };
 pub use focal_loss::focal_loss;
 pub use group_norm::{Activation, group_norm};
+pub use joined::Joined;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use loss::{MaskedMean, masked_mse, mean, mse, sum};

@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::{Result, anyhow};
 use crate::nn::{Conv2d, GroupNorm, Linear, Path};
-use crate::ops::{Conv2dOptions, Epilogue};
+use crate::ops::{Conv2dOptions, Epilogue, Joined};
 
 /// Sizes of a [`ResnetBlock`].
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +58,17 @@ impl ResnetBlock {
         projection.forward(activated_time)
     }
 
-    /// Applies the block. `time` is from [`ResnetBlock::project_time`].
-    pub fn forward(&self, x: &Var, time: Option<&Var>) -> Result<Var> {
+    /// Applies the block to an image, whose channels may lie in two tensors. `time` is from [`ResnetBlock::project_time`].
+    pub fn forward<'a>(&self, x: impl Into<Joined<'a>>, time: Option<&Var>) -> Result<Var> {
+        let x = x.into();
+        // Two readers that would each write it, or nobody who reads it where it lies.
+        if x.second.is_some() && (x.wants_gradient() || self.shortcut.is_none()) {
+            return self.forward(&x.written()?, time);
+        }
         let hidden = self.norm1.forward_silu(x)?;
         let hidden = self.conv1.forward_with(&hidden, Epilogue { per_channel: time, residual: None })?;
         let hidden = self.norm2.forward_silu(&hidden)?;
-        let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.forward(x)).transpose()?;
-        self.conv2.forward_with(&hidden, Epilogue { per_channel: None, residual: Some(shortcut.as_ref().unwrap_or(x)) })
+        let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.forward_joined(x)).transpose()?;
+        self.conv2.forward_with(&hidden, Epilogue { per_channel: None, residual: Some(shortcut.as_ref().unwrap_or(x.first)) })
     }
 }

@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::{Conv2d, Path};
-use crate::ops::{self, Conv2dOptions};
+use crate::ops::{Conv2dOptions, Source};
 
 /// A 3x3 convolution with stride 2.
 ///
@@ -53,18 +53,12 @@ impl Upsample {
 
     /// Applies the layer.
     pub fn forward(&self, x: &Var) -> Result<Var> {
-        self.conv.forward(&ops::upsample_nearest(x, 2)?)
+        self.forward_to(x, 2 * x.dim(1), 2 * x.dim(2))
     }
 
     /// Applies the layer to reach exactly `height` x `width`, which is at most one row and one column short of double: the size that an odd size
     /// was halved from. Repetition to an odd size is repetition to the next even one without its last row.
     pub fn forward_to(&self, x: &Var, height: usize, width: usize) -> Result<Var> {
-        let mut doubled = ops::upsample_nearest(x, 2)?;
-        for (axis, size) in [(1, height), (2, width)] {
-            if doubled.dim(axis) != size {
-                doubled = ops::narrow(&doubled, axis, 0, size)?;
-            }
-        }
-        self.conv.forward(&doubled)
+        self.conv.forward(Source::doubled(x, [height, width]))
     }
 }

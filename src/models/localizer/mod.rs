@@ -10,7 +10,7 @@ use crate::autograd::Var;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::nn::{BatchNorm2d, Conv2d, Init, ParameterSource, Path, RandomInit};
-use crate::ops::{self, Conv2dOptions};
+use crate::ops::{self, Conv2dOptions, Source};
 use crate::tensor::Tensor;
 
 /// Channels of each encoder stage over the width.
@@ -94,7 +94,7 @@ impl Localizer {
         for ((up, layers), skipped) in self.decoder.iter().zip(skips.iter().rev()) {
             let [_, height, width, _] = x.dims()?;
             let larger = up.forward(&ops::resize_bilinear(&x, 2 * height, 2 * width, true)?, training)?;
-            x = layers.forward(&ops::concat(&[&larger, skipped], 3)?, training)?;
+            x = layers.forward([&larger, skipped], training)?;
         }
         self.head.forward(&x)
     }
@@ -114,7 +114,7 @@ impl Layer {
         Ok(Self { conv, norm: BatchNorm2d::new(&path.child(position + 1), outputs, 1e-5)? })
     }
 
-    fn forward(&self, x: &Var, training: bool) -> Result<Var> {
+    fn forward<'a>(&self, x: impl Into<Source<'a>>, training: bool) -> Result<Var> {
         ops::relu(&self.norm.forward(&self.conv.forward(x)?, training)?)
     }
 }
@@ -129,7 +129,7 @@ impl Pair {
         Ok(Self([Layer::new(path, 0, inputs, outputs)?, Layer::new(path, 3, outputs, outputs)?]))
     }
 
-    fn forward(&self, x: &Var, training: bool) -> Result<Var> {
+    fn forward<'a>(&self, x: impl Into<Source<'a>>, training: bool) -> Result<Var> {
         let [first, second] = &self.0;
         second.forward(&first.forward(x, training)?, training)
     }

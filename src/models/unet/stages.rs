@@ -7,7 +7,6 @@ use crate::models::unet::prepared::Conditioning;
 use crate::models::unet::transformer::{Transformer, TransformerSizes};
 use crate::models::unet::{BlockKind, UnetConfig};
 use crate::nn::Path;
-use crate::ops;
 
 impl UnetConfig {
     fn resnet_sizes(&self, inputs: usize, outputs: usize) -> ResnetSizes {
@@ -145,7 +144,7 @@ impl UpStage {
     pub(super) fn forward(&self, mut x: Var, conditioning: &mut Conditioning, skips: &mut Vec<Var>) -> Result<Var> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
             let Some(skip) = skips.pop() else { bail!("the way up has more layers than the way down") };
-            x = resnet.forward(&ops::concat(&[&x, &skip], 3)?, Some(conditioning.next_time()?))?;
+            x = resnet.forward([&x, &skip], Some(conditioning.next_time()?))?;
             if let Some(transformer) = self.transformers.get(layer) {
                 x = transformer.forward(&x, conditioning, self.level)?;
             }

@@ -68,14 +68,15 @@ fn on_cuda(norm: &cuda::Normalization, mode: BatchNormMode, epsilon: f32) -> Res
 fn on_cpu(geometry: Geometry, x: &Var, weight: &Var, bias: &Var, mode: BatchNormMode, epsilon: f32) -> Result<(Var, Option<BatchStatistics>)> {
     let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
     let elements = x.f32s()?;
+    let rows = cpu::Rows::of(&elements, geometry.channels);
     let (normalising, batch) = match mode {
         BatchNormMode::Batch => {
-            let moments = cpu::moments(geometry, &elements);
+            let moments = cpu::moments(geometry, rows);
             (cpu::Statistics::of(&moments, epsilon), Some(batch_statistics(&moments)?))
         }
         BatchNormMode::Running { mean, variance } => (cpu::Statistics::given(&mean.f32s()?, &variance.f32s()?, epsilon), None),
     };
-    let output = normalization(geometry, &normalising, &weight.f32s()?, &bias.f32s()?).forward(&elements);
+    let output = normalization(geometry, &normalising, &weight.f32s()?, &bias.f32s()?).forward(rows);
     let output = Tensor::from_f32_as(output, x.shape(), x.dtype())?;
     let constant = matches!(mode, BatchNormMode::Running { .. });
     let output =

@@ -1,6 +1,6 @@
 //! Implicit products: the windows are read from the image while the factors are packed.
 
-use super::patches::{FlippedWeight, Patches};
+use super::patches::{FlippedWeight, Patches, Pixels};
 use super::winograd::{self, Convolution, WeightView};
 use super::{Added, Geometry};
 use crate::device::cpu::Buffer;
@@ -9,8 +9,16 @@ use crate::device::cpu::reduce::column_sums;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, added: Added) -> Result<Tensor> {
-    let (image, weights) = (x.f32s()?, weight.f32s()?);
+/// Of one image, or of two whose channels lie beside each other.
+pub(super) fn forward(geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor>), weight: &Tensor, added: Added) -> Result<Tensor> {
+    let (image, second, weights) = (x.f32s()?, second.map(Tensor::f32s).transpose()?, weight.f32s()?);
+    let pixels = Pixels {
+        images: [&image, second.as_deref().unwrap_or_default()],
+        size: geometry.size,
+        channels: geometry.inputs,
+        first_channels: geometry.first_inputs,
+        doubled: geometry.doubled,
+    };
     let bias = added.bias.map(Tensor::f32s).transpose()?;
     let per_channel = added.per_channel.map(Tensor::f32s).transpose()?;
     let residual = added.residual.map(Tensor::f32s).transpose()?;
@@ -24,14 +32,14 @@ pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, added: A
     let right = AlongDepth { data: &weights, lane_stride: window, depth_stride: 1 };
     let mut output = Buffer::scratch(geometry.output_shape().iter().product());
     if winograd::suits(geometry) {
-        forward_winograd(geometry, &image, &weights).run(&mut output, &finish);
+        forward_winograd(geometry, pixels, &weights).run(&mut output, &finish);
         return Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype());
     }
     let mut rows = rows_of(&mut output, geometry.outputs);
     if geometry.is_pointwise() {
         product(&AlongDepth { data: &image, lane_stride: window, depth_stride: 1 }, &right, window, &mut rows, &finish);
     } else {
-        product(&windows::<true>(geometry, &image), &right, window, &mut rows, &finish);
+        product(&windows::<true>(geometry, pixels), &right, window, &mut rows, &finish);
     }
     Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype())
 }
@@ -74,11 +82,9 @@ fn rows_of(elements: &mut [f32], length: usize) -> Vec<&mut [f32]> {
     elements.chunks_mut(length.max(1)).collect()
 }
 
-fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, image: &'a [f32]) -> Patches<'a, ALONG_DEPTH> {
+fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, pixels: Pixels<'a>) -> Patches<'a, ALONG_DEPTH> {
     Patches {
-        image,
-        size: geometry.size,
-        channels: geometry.inputs,
+        pixels,
         grid: geometry.output_size,
         taps: geometry.kernel,
         step: geometry.stride as isize,
@@ -87,12 +93,10 @@ fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, image: &'a [f32]) -
     }
 }
 
-fn forward_winograd<'a>(geometry: &Geometry, image: &'a [f32], weights: &'a [f32]) -> Convolution<'a> {
+fn forward_winograd<'a>(geometry: &Geometry, pixels: Pixels<'a>, weights: &'a [f32]) -> Convolution<'a> {
     Convolution {
-        image,
+        pixels,
         batch: geometry.batch,
-        size: geometry.size,
-        channels: geometry.inputs,
         before: geometry.before,
         weight: WeightView::forward(weights, geometry.inputs),
         output_size: geometry.output_size,
@@ -103,13 +107,14 @@ fn forward_winograd<'a>(geometry: &Geometry, image: &'a [f32], weights: &'a [f32
 /// dW [out, window] = dyᵀ · windows, the depth running over all cells of all images in order.
 fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
     let cells = geometry.batch * geometry.output_cells();
+    let pixels = Pixels::of(image, geometry.size, geometry.inputs);
     // The weight's gradient is one sum over the batch: here the batch may decide.
     if winograd::suits(geometry) && cells >= 512 {
-        return forward_winograd(geometry, image, &[]).weight_gradient(output_gradient);
+        return forward_winograd(geometry, pixels, &[]).weight_gradient(output_gradient);
     }
     let mut share = Buffer::scratch(geometry.outputs * geometry.window());
     let left = AcrossDepth { data: output_gradient, depth_stride: geometry.outputs };
-    product(&left, &windows::<false>(geometry, image), cells, &mut rows_of(&mut share, geometry.window()), &Finish::default());
+    product(&left, &windows::<false>(geometry, pixels), cells, &mut rows_of(&mut share, geometry.window()), &Finish::default());
     share
 }
 
@@ -122,10 +127,8 @@ fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32])
     let mut share = Buffer::scratch(geometry.batch * size[0] * size[1] * inputs);
     if winograd::suits(geometry) {
         let convolution = Convolution {
-            image: output_gradient,
+            pixels: Pixels::of(output_gradient, geometry.output_size, outputs),
             batch: geometry.batch,
-            size: geometry.output_size,
-            channels: outputs,
             before: before.map(|zeros| 2 - zeros),
             weight: WeightView::input_gradient(weights, inputs),
             output_size: size,
@@ -146,16 +149,8 @@ fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32])
         let taps = axis(&|i| kernel[i].saturating_sub(first[i]).div_ceil(stride));
         let grid = axis(&|i| (size[i] - start[i]).div_ceil(stride));
         let base = [0, 1].map(|i| ((start[i] + before[i]) / stride) as isize);
-        let left = Patches::<true> {
-            image: output_gradient,
-            size: geometry.output_size,
-            channels: outputs,
-            grid,
-            taps,
-            step: 1,
-            origin: base,
-            direction: -1,
-        };
+        let left =
+            Patches::<true> { pixels: Pixels::of(output_gradient, geometry.output_size, outputs), grid, taps, step: 1, origin: base, direction: -1 };
         let right = FlippedWeight { weight: weights, inputs, outputs, kernel, first, step: stride, tap_columns: taps[1].max(1) };
         product(&left, &right, taps[0] * taps[1] * outputs, &mut rows, &Finish::default());
     }

@@ -7,20 +7,32 @@ use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sum
 use crate::tensor::Tensor;
 
 impl Geometry {
-    /// The sizes as the entry points take them.
+    /// The sizes as all entry points take them.
     fn arguments(&self) -> [usize; 12] {
-        let &Self { batch, size, inputs, outputs, kernel, stride, before, output_size } = self;
+        let &Self { batch, size, inputs, outputs, kernel, stride, before, output_size, .. } = self;
         [batch, size[0], size[1], inputs, outputs, kernel[0], kernel[1], stride, before[0], before[1], output_size[0], output_size[1]]
     }
 
-    /// The forward product for Hopper's kernels: the image's boxes move by whole pixels, so the stride must be 1.
+    /// The forward product for Hopper's kernels: the image's boxes move by whole pixels, so the stride must be 1. Beyond an odd size a box would bring the
+    /// second half of a pixel, where windows meet zeros.
     fn windows(&self) -> Option<Windows> {
-        let &Self { batch, size, inputs, kernel, before, output_size: [height, width], .. } = self;
-        (self.stride == 1).then_some(Windows { cells: [batch, height, width], image: size, taps: kernel, before, channels: inputs })
+        let &Self { batch, inputs, first_inputs, doubled, kernel, before, output_size: [height, width], .. } = self;
+        let (cells, image) = ([batch, height, width], self.stored_size());
+        let is_whole = !doubled || self.size == image.map(|size| 2 * size) && self.output_size == self.size;
+        (self.stride == 1 && is_whole).then_some(Windows {
+            cells,
+            image,
+            taps: kernel,
+            before,
+            channels: inputs,
+            first_channels: first_inputs,
+            doubled,
+        })
     }
 }
 
-pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &Tensor, added: Added) -> Result<Tensor> {
+/// Of one image, or of two whose channels lie beside each other.
+pub(super) fn forward(device: &Cuda, geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor>), weight: &Tensor, added: Added) -> Result<Tensor> {
     let alike = |term: Option<&Tensor>| term.map(|term| term.to_dtype(x.dtype())).transpose();
     let (weight, terms) = (weight.to_dtype(x.dtype())?, [alike(added.bias)?, alike(added.per_channel)?, alike(added.residual)?]);
     let cells = geometry.output_cells();
@@ -30,11 +42,12 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &T
         sizes: [geometry.batch * cells, geometry.outputs, geometry.window()],
         nominal_rows: USUAL_BATCH * cells,
         lies: [Lies::Along, Lies::Along],
-        whole_packs: geometry.inputs.is_multiple_of(WHOLE),
+        whole_packs: geometry.inputs.is_multiple_of(WHOLE) && geometry.first_inputs.is_multiple_of(WHOLE),
         windows: geometry.windows(),
         factors: [x, &weight],
+        beside: &[second],
         added: &[terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
-        geometry: &geometry.arguments(),
+        geometry: &[&geometry.arguments()[..], &[geometry.first_inputs, usize::from(geometry.doubled)]].concat(),
         parts_geometry: &[cells],
     };
     product.run(device, &geometry.output_shape())
@@ -63,6 +76,7 @@ pub(super) fn backward(
             whole_packs,
             windows: None,
             factors,
+            beside: &[],
             added: &added,
             geometry: &geometry,
             parts_geometry: &[1],

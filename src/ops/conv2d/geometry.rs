@@ -1,6 +1,6 @@
 //! The sizes of one convolution, checked once.
 
-use super::{Conv2dOptions, Epilogue};
+use super::{Conv2dOptions, Epilogue, Source};
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::invalid_input;
@@ -9,9 +9,13 @@ use crate::invalid_input;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     pub(super) batch: usize,
-    /// Height and width of the input.
+    /// Height and width of the input, as the windows meet it.
     pub(super) size: [usize; 2],
     pub(super) inputs: usize,
+    /// Of these, those of the first image; a second has the rest.
+    pub(super) first_inputs: usize,
+    /// Whether each pixel of the image is met twice along both axes.
+    pub(super) doubled: bool,
     pub(super) outputs: usize,
     /// Height and width of the window.
     pub(super) kernel: [usize; 2],
@@ -23,8 +27,9 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn new(x: &[usize], weight: &[usize], options: Conv2dOptions) -> Result<Self> {
-        let &[batch, height, width, inputs] = x else { invalid_input!("conv2d: expected x [batch, height, width, in], found shape {x:?}") };
+    pub(super) fn new(source: &Source, weight: &[usize], options: Conv2dOptions) -> Result<Self> {
+        let x = source.shape()?;
+        let &[batch, height, width, inputs] = &x[..] else { invalid_input!("conv2d: expected x [batch, height, width, in], found shape {x:?}") };
         let &[outputs, kernel_height, kernel_width, weight_inputs] = weight else {
             invalid_input!("conv2d: expected a weight [out, kernel height, kernel width, in], found shape {weight:?}")
         };
@@ -43,6 +48,8 @@ impl Geometry {
             batch,
             size: [height, width],
             inputs,
+            first_inputs: source.image.first_channels(),
+            doubled: source.doubled.is_some(),
             outputs,
             kernel: [kernel_height, kernel_width],
             stride,
@@ -64,6 +71,11 @@ impl Geometry {
             }
         }
         Ok(())
+    }
+
+    /// Height and width of the image in memory.
+    pub(super) fn stored_size(&self) -> [usize; 2] {
+        self.size.map(|size| if self.doubled { size.div_ceil(2) } else { size })
     }
 
     /// `[batch, height, width, in]`
@@ -88,6 +100,11 @@ impl Geometry {
 
     /// Whether the input as it lies in memory is the left factor.
     pub(super) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == 1 && self.before == [0, 0] && self.size == self.output_size
+        self.first_inputs == self.inputs
+            && !self.doubled
+            && self.kernel == [1, 1]
+            && self.stride == 1
+            && self.before == [0, 0]
+            && self.size == self.output_size
     }
 }

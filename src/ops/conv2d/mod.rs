@@ -4,6 +4,7 @@ mod cpu;
 mod cuda;
 mod geometry;
 mod patches;
+mod source;
 mod winograd;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,10 @@ mod tests;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
+use crate::ops::Joined;
 use crate::tensor::Tensor;
 use geometry::Geometry;
+pub use source::Source;
 
 /// Stride and zero padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Epilogue<'a> {
     pub residual: Option<&'a Var>,
 }
 
-/// Convolution over height and width, in the element type of `x`.
+/// Convolution over height and width, in the element type of `x`: a tensor, two whose channels lie beside each other, or one whose pixels are repeated.
 ///
 /// # Shapes
 /// `x [batch, height, width, in]`, `weight [out, kernel height, kernel width, in]`, `bias [out]`
@@ -47,22 +50,39 @@ pub struct Epilogue<'a> {
 ///
 /// # Errors
 /// When the shapes do not fit each other, the stride is 0, the window is larger than the padded image, or an input is not of floats.
-pub fn conv2d(x: &Var, weight: &Var, bias: Option<&Var>, options: Conv2dOptions, epilogue: Epilogue) -> Result<Var> {
-    let geometry = Geometry::new(x.shape(), weight.shape(), options)?;
+pub fn conv2d<'a>(x: impl Into<Source<'a>>, weight: &Var, bias: Option<&Var>, options: Conv2dOptions, epilogue: Epilogue) -> Result<Var> {
+    let x = x.into();
+    let terms = [bias, epilogue.per_channel, epilogue.residual];
+    let wants_gradient = x.image.wants_gradient() || weight.wants_gradient() || terms.into_iter().flatten().any(Var::wants_gradient);
+    if wants_gradient && !x.is_written() {
+        return convolve((&x.written()?).into(), weight, bias, options, epilogue);
+    }
+    convolve(x, weight, bias, options, epilogue)
+}
+
+fn convolve(source: Source, weight: &Var, bias: Option<&Var>, options: Conv2dOptions, epilogue: Epilogue) -> Result<Var> {
+    let geometry = Geometry::new(&source, weight.shape(), options)?;
     geometry.check_added(bias, epilogue)?;
+    let Joined { first: x, second } = source.image;
+    let images = (x.tensor(), second.map(Var::tensor));
     let added =
         Added { bias: bias.map(Var::tensor), per_channel: epilogue.per_channel.map(Var::tensor), residual: epilogue.residual.map(Var::tensor) };
     let output = match x.device() {
-        Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), added)?,
-        Device::Cuda(device) => cuda::forward(&device, &geometry, x.tensor(), weight.tensor(), added)?,
+        Device::Cpu => cpu::forward(&geometry, images, weight.tensor(), added)?,
+        Device::Cuda(device) => cuda::forward(&device, &geometry, images, weight.tensor(), added)?,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
-    let inputs = [x, weight, bias.unwrap_or(&none), epilogue.per_channel.unwrap_or(&none), epilogue.residual.unwrap_or(&none)];
+    let [bias, per_channel, residual, second] = [bias, epilogue.per_channel, epilogue.residual, second].map(|input| input.unwrap_or(&none));
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
     let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
-    Ok(Var::record(output, inputs, move |gradient, wanted| match gradient.device() {
-        Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
-        Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted),
+    Ok(Var::record(output, [x, weight, bias, per_channel, residual, second], move |gradient, [x, weight, bias, per_channel, residual, _]| {
+        let wanted = [x, weight, bias, per_channel, residual];
+        let [x, weight, bias, per_channel, residual] = match gradient.device() {
+            Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
+            Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
+        };
+        // A second image is there only where no gradient is wanted.
+        Ok([x, weight, bias, per_channel, residual, None])
     }))
 }
 

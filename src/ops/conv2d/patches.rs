@@ -3,16 +3,54 @@
 
 use crate::device::cpu::gemm::Operand;
 
-/// Windows of `image [batch, height, width, channels]`, one for each cell of `[batch, grid height, grid width]`. Element (ty, tx, c) of the window
+/// The pixels that windows meet: channels of one image or of two, each pixel once or twice along both axes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pixels<'a> {
+    /// `[batch, height, width, first channels]`, and `[batch, height, width, channels - first channels]`.
+    pub(super) images: [&'a [f32]; 2],
+    /// Height and width as the windows meet them.
+    pub(super) size: [usize; 2],
+    pub(super) channels: usize,
+    pub(super) first_channels: usize,
+    pub(super) doubled: bool,
+}
+
+impl<'a> Pixels<'a> {
+    /// Those of one image as it lies in memory.
+    pub(super) fn of(image: &'a [f32], size: [usize; 2], channels: usize) -> Self {
+        Self { images: [image, &[]], size, channels, first_channels: channels, doubled: false }
+    }
+
+    /// The image that a channel is of, and the channel after its last.
+    #[inline(always)]
+    pub(super) fn image_of(&self, channel: usize) -> (usize, usize) {
+        if channel < self.first_channels { (0, self.first_channels) } else { (1, self.channels) }
+    }
+
+    /// Channels of image `which`.
+    #[inline(always)]
+    pub(super) fn channels_of(&self, which: usize) -> usize {
+        if which == 0 { self.first_channels } else { self.channels - self.first_channels }
+    }
+
+    /// Channels of image `which` from `channel` (of all) on, at (y, x) of a sample; they go on with those of the next pixel.
+    #[inline(always)]
+    pub(super) fn at(&self, which: usize, sample: usize, [y, x]: [usize; 2], channel: usize) -> &'a [f32] {
+        let repeats = usize::from(self.doubled);
+        let [height, width] = self.size.map(|size| (size + repeats) >> repeats);
+        let first = if which == 0 { 0 } else { self.first_channels };
+        let pixel = (sample * height + (y >> repeats)) * width + (x >> repeats);
+        &self.images[which][pixel * self.channels_of(which) + channel - first..]
+    }
+}
+
+/// Windows of `pixels`, one for each cell of `[batch, grid height, grid width]`. Element (ty, tx, c) of the window
 /// of cell (y, x) is channel `c` at `y * step + origin + ty * direction` (and the same in x), zero outside the image.
 ///
 /// With `ALONG_DEPTH` the windows' elements are the depth of the product and the cells its lanes; otherwise the other way round.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patches<'a, const ALONG_DEPTH: bool> {
-    pub(super) image: &'a [f32],
-    /// Height and width of the image.
-    pub(super) size: [usize; 2],
-    pub(super) channels: usize,
+    pub(super) pixels: Pixels<'a>,
     /// Height and width of the grid of cells.
     pub(super) grid: [usize; 2],
     /// Rows and columns of a window.
@@ -27,25 +65,29 @@ impl<const ALONG_DEPTH: bool> Operand for Patches<'_, ALONG_DEPTH> {
 
     #[inline]
     fn copy(&self, cell: usize, start: usize, run: &mut [f32]) {
-        let [height, width] = self.size;
+        let Pixels { size: [height, width], channels, .. } = self.pixels;
         let (row, x) = (cell / self.grid[1], cell % self.grid[1]);
         let (batch, y) = (row / self.grid[0], row % self.grid[0]);
         let corner = [y as isize * self.step + self.origin[0], x as isize * self.step + self.origin[1]];
-        let (tap, mut channel) = (start / self.channels, start % self.channels);
+        let (tap, mut channel) = (start / channels, start % channels);
         let (mut tap_row, mut tap_column) = (tap / self.taps[1], tap % self.taps[1]);
         let mut done = 0;
         while done < run.len() {
-            let length = (self.channels - channel).min(run.len() - done);
+            let (which, end) = self.pixels.image_of(channel);
+            let length = (end - channel).min(run.len() - done);
             let to = &mut run[done..done + length];
             let y = corner[0] + tap_row as isize * self.direction;
             let x = corner[1] + tap_column as isize * self.direction;
             if (0..height as isize).contains(&y) && (0..width as isize).contains(&x) {
-                let from = ((batch * height + y as usize) * width + x as usize) * self.channels + channel;
-                to.copy_from_slice(&self.image[from..from + length]);
+                to.copy_from_slice(&self.pixels.at(which, batch, [y as usize, x as usize], channel)[..length]);
             } else {
                 to.fill(0.0);
             }
             done += length;
+            channel = end;
+            if end < channels {
+                continue;
+            }
             channel = 0;
             tap_column += 1;
             if tap_column == self.taps[1] {

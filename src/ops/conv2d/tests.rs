@@ -1,8 +1,9 @@
-use super::{Conv2dOptions, Epilogue, conv2d};
+use super::{Conv2dOptions, Epilogue, Source, conv2d};
 use crate::autograd::Var;
 use crate::error::exit_code;
+use crate::ops;
 use crate::tensor::{DType, Tensor};
-use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_devices_agree_on_values, assert_gradients, random};
 
 /// The definition, one output at a time.
 fn naive(x: &Tensor, weight: &Tensor, options: Conv2dOptions) -> Tensor {
@@ -228,5 +229,94 @@ fn gpus_agree_on_ragged_shapes() {
             conv2d(&v[0], &v[1], Some(&v[2]), options, Epilogue { per_channel: Some(&v[3]), residual: Some(&v[4]) })
         });
         assert_devices_agree(&inputs[..2], |v, _| conv2d(&v[0], &v[1], None, options, Epilogue::default()));
+    }
+}
+
+/// Channels of two tensors, and pixels that are met twice, are read as if they had been written: the same bits, with and without a gradient.
+#[test]
+fn what_is_read_in_place_is_what_would_be_written() {
+    // Both algorithms; channels that end within a vector, a tile or a chunk of either.
+    for (size, channels, outputs, kernel, stride) in [
+        ([5, 4], [3, 4], 6, 3, 1),
+        ([9, 12], [20, 13], 33, 3, 1),
+        ([16, 18], [130, 41], 40, 3, 1),
+        ([6, 5], [24, 16], 8, 1, 1),
+        ([9, 8], [5, 7], 3, 3, 2),
+    ] {
+        let image = |name: &str, channels: usize| random(name, &[2, size[0], size[1], channels]);
+        let (first, second) = (constant(&image("a", channels[0])), constant(&image("b", channels[1])));
+        let weight = random("w", &[outputs, kernel, kernel, channels[0] + channels[1]]);
+        let bias = constant(&random("b", &[outputs]));
+        let options = Conv2dOptions::new(stride, kernel / 2);
+        let apply = |x: Source, weight: &Var| conv2d(x, weight, Some(&bias), options, Epilogue::default()).unwrap();
+        let joined = ops::concat(&[&first, &second], 3).unwrap();
+        for weight in [Var::constant(weight.clone()), Var::leaf(weight)] {
+            let (found, expected) = (apply([&first, &second].into(), &weight), apply((&joined).into(), &weight));
+            assert_eq!(found.wants_gradient(), weight.wants_gradient());
+            assert_eq!(found.to_f32_vec().unwrap(), expected.to_f32_vec().unwrap());
+        }
+    }
+    for (size, channels, outputs, kernel, stride) in [([5, 4], 3, 6, 3, 1), ([9, 11], 20, 33, 3, 1), ([12, 10], 140, 40, 3, 1), ([4, 3], 5, 3, 2, 2)]
+    {
+        let x = random("x", &[2, size[0], size[1], channels]);
+        let weight = constant(&random("w", &[outputs, kernel, kernel, channels]));
+        let options = Conv2dOptions::new(stride, 1);
+        for end in [[2 * size[0], 2 * size[1]], [2 * size[0] - 1, 2 * size[1]], [2 * size[0] - 1, 2 * size[1] - 1]] {
+            for x in [Var::constant(x.clone()), Var::leaf(x.clone())] {
+                let found = conv2d(Source::doubled(&x, end), &weight, None, options, Epilogue::default()).unwrap();
+                let written = Source::doubled(&x, end).written().unwrap();
+                let expected = conv2d(&written, &weight, None, options, Epilogue::default()).unwrap();
+                assert_eq!(found.shape(), expected.shape());
+                assert_eq!(found.to_f32_vec().unwrap(), expected.to_f32_vec().unwrap());
+                assert_eq!(found.wants_gradient(), x.wants_gradient());
+            }
+        }
+    }
+}
+
+#[test]
+fn refuses_images_that_do_not_lie_beside_each_other() {
+    let var = |shape: &[usize]| Var::constant(Tensor::zeros(shape));
+    let refused = |x: Source| conv2d(x, &var(&[2, 3, 3, 5]), None, Conv2dOptions::new(1, 1), Epilogue::default()).unwrap_err().to_string();
+    let (x, narrow) = (var(&[1, 4, 4, 3]), var(&[1, 4, 3, 2]));
+    assert!(refused([&x, &narrow].into()).contains("[1, 4, 4, 3] and [1, 4, 3, 2] do not lie beside each other"));
+    let half = Var::constant(Tensor::zeros(&[1, 4, 4, 2]).to_dtype(DType::F16).unwrap());
+    assert!(refused([&x, &half].into()).contains("f32 and f16"));
+    let five = var(&[1, 4, 4, 5]);
+    assert!(refused(Source::doubled(&five, [9, 8])).contains("repeated twice do not end at 9 x 8"));
+}
+
+#[test]
+fn gpus_agree_on_what_they_read_in_place() {
+    // Whole packs and odd channels, first channels that end within a box, one tap and many; every route.
+    for (size, channels, outputs, kernel, stride) in [
+        ([5, 7], [8, 16], 16, 3, 1),
+        ([4, 4], [72, 64], 24, 3, 1),
+        ([6, 5], [40, 24], 72, 1, 1),
+        ([9, 6], [136, 8], 8, 3, 1),
+        ([5, 6], [24, 8], 16, 3, 2),
+        ([4, 5], [3, 5], 7, 3, 1),
+    ] {
+        let image = |name: &str, channels: usize| random(name, &[3, size[0], size[1], channels]);
+        let weight = random("w", &[outputs, kernel, kernel, channels[0] + channels[1]]);
+        let inputs = [image("a", channels[0]), image("b", channels[1]), weight, random("bias", &[outputs])];
+        let options = Conv2dOptions::new(stride, kernel / 2);
+        let joined = |v: &[Var]| conv2d([&v[0], &v[1]], &v[2], Some(&v[3]), options, Epilogue::default());
+        assert_devices_agree_on_values(&inputs, |v, _| joined(v));
+    }
+    for (half, end, channels, outputs, kernel) in [
+        ([4, 4], [8, 8], 16, 24, 3),
+        ([3, 7], [6, 14], 72, 40, 3),
+        ([11, 9], [22, 18], 8, 72, 3),
+        ([4, 3], [7, 6], 24, 16, 3),
+        ([4, 3], [7, 5], 5, 6, 3),
+        ([5, 4], [10, 8], 40, 8, 2),
+    ] {
+        let weight = random("w", &[outputs, kernel, kernel, channels]);
+        let inputs = [random("x", &[2, half[0], half[1], channels]), weight, random("bias", &[outputs]), random("time", &[2, outputs])];
+        assert_devices_agree_on_values(&inputs, |v, _| {
+            let epilogue = Epilogue { per_channel: Some(&v[3]), residual: None };
+            conv2d(Source::doubled(&v[0], end), &v[1], Some(&v[2]), Conv2dOptions::new(1, 1), epilogue)
+        });
     }
 }

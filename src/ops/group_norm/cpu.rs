@@ -1,6 +1,8 @@
 //! Two passes over the data forward (moments, then scale and shift with the activation), two backward. Channels lie side by side, so every inner loop
 //! runs over the channels of a row and the per-channel numbers it needs lie in tables.
 
+use std::ops::Range;
+
 use super::{Activation, Geometry};
 use crate::device::cpu::Buffer;
 use crate::ops::elementwise::exponential::{sigmoid, swish_slope};
@@ -66,13 +68,42 @@ fn blocks<T: Send>(geometry: Geometry, f: impl Fn(std::ops::Range<usize>) -> T +
     )
 }
 
+/// Rows of channels: of one tensor, or of two whose channels lie beside each other.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ops) struct Rows<'a> {
+    /// The elements of each tensor, and how many of a row's channels it has.
+    tensors: [(&'a [f32], usize); 2],
+}
+
+impl<'a> Rows<'a> {
+    /// Of one tensor.
+    pub fn of(elements: &'a [f32], channels: usize) -> Self {
+        Self { tensors: [(elements, channels), (&[], 0)] }
+    }
+
+    /// With the channels of another behind.
+    pub fn beside(self, elements: &'a [f32], channels: usize) -> Self {
+        Self { tensors: [self.tensors[0], (elements, channels)] }
+    }
+
+    /// Some rows of each tensor, with the channels that it has.
+    fn parts(self, rows: Range<usize>) -> impl Iterator<Item = (Range<usize>, &'a [f32])> {
+        let first_channels = self.tensors[0].1;
+        let starts = [0, first_channels];
+        let part = move |((elements, channels), start): ((&'a [f32], usize), usize)| {
+            (start..start + channels, &elements[rows.start * channels..rows.end * channels])
+        };
+        self.tensors.into_iter().zip(starts).filter(|((_, channels), _)| *channels > 0).map(part)
+    }
+}
+
 /// The moments of every group, `[samples, groups]`.
-pub(in crate::ops) fn moments(geometry: Geometry, x: &[f32]) -> Vec<Moments> {
+pub(in crate::ops) fn moments(geometry: Geometry, x: Rows) -> Vec<Moments> {
     let Geometry { samples, channels, groups, .. } = geometry;
     let partial = blocks(
         geometry,
         #[inline(always)]
-        |rows| block_moments(&x[rows.start * channels..rows.end * channels], channels, groups),
+        |rows| block_moments(x, rows, channels, groups),
     );
     let per_sample = partial.len() / samples.max(1);
     let mut totals = vec![Moments::default(); samples * groups];
@@ -85,16 +116,20 @@ pub(in crate::ops) fn moments(geometry: Geometry, x: &[f32]) -> Vec<Moments> {
 
 /// The moments of a few rows, which stay in the cache between the sweep for the means and the one for the deviations.
 #[inline(always)]
-fn block_moments(x: &[f32], channels: usize, groups: usize) -> Vec<Moments> {
+fn block_moments(x: Rows, rows: Range<usize>, channels: usize, groups: usize) -> Vec<Moments> {
     let width = channels / groups;
-    let count = (x.len() / groups) as f64;
+    let count = (rows.len() * width) as f64;
     let mut sums = vec![0.0f32; channels];
-    add_rows(x, &vec![0.0; channels], &mut sums, |value, _| value);
+    for (range, x) in x.parts(rows.clone()) {
+        add_rows(x, &vec![0.0; range.len()], &mut sums[range], |value, _| value);
+    }
     let group_sum = |sums: &[f32]| sums.iter().map(|&sum| f64::from(sum)).sum::<f64>();
     let means: Vec<f64> = sums.chunks(width).map(|sums| group_sum(sums) / count).collect();
     let centre: Vec<f32> = means.iter().flat_map(|&mean| std::iter::repeat_n(mean as f32, width)).collect();
     sums.fill(0.0);
-    add_rows(x, &centre, &mut sums, |value, centre| (value - centre) * (value - centre));
+    for (range, x) in x.parts(rows) {
+        add_rows(x, &centre[range.clone()], &mut sums[range], |value, centre| (value - centre) * (value - centre));
+    }
     means.iter().zip(sums.chunks(width)).map(|(&mean, squares)| Moments { count, mean, squares: group_sum(squares) }).collect()
 }
 
@@ -160,27 +195,30 @@ impl Normalization<'_> {
     }
 
     /// The normalised, activated rows.
-    pub fn forward(&self, x: &[f32]) -> Buffer<f32> {
+    pub fn forward(&self, x: Rows) -> Buffer<f32> {
         match self.activation {
             Activation::Identity => self.forward_with(x, |value| value),
             Activation::Silu => self.forward_with(x, |value| value * sigmoid(value)),
         }
     }
 
-    fn forward_with(&self, x: &[f32], activate: impl Fn(f32) -> f32 + Sync + Send) -> Buffer<f32> {
-        let Geometry { positions, channels, .. } = self.geometry;
+    fn forward_with(&self, x: Rows, activate: impl Fn(f32) -> f32 + Sync + Send) -> Buffer<f32> {
+        let Geometry { samples, positions, channels, .. } = self.geometry;
         let tables = self.tables();
-        let mut output = Buffer::scratch(x.len());
+        let mut output = Buffer::scratch(samples * positions * channels);
         parallel::chunks(
             &mut output,
             block_rows(self.geometry) * channels,
             #[inline(always)]
             |first, output| {
-                for (row, (output, x)) in output.chunks_exact_mut(channels).zip(x[first..].chunks_exact(channels)).enumerate() {
-                    let tables = &tables[(first / channels + row) / positions];
-                    let (scale, shift) = (&tables.scale[..channels], &tables.shift[..channels]);
-                    for i in 0..channels {
-                        output[i] = activate(x[i].mul_add(scale[i], shift[i]));
+                let first = first / channels;
+                for (range, x) in x.parts(first..first + output.len() / channels) {
+                    for (row, (output, x)) in output.chunks_exact_mut(channels).zip(x.chunks_exact(range.len())).enumerate() {
+                        let tables = &tables[(first + row) / positions];
+                        let (scale, shift, output) = (&tables.scale[range.clone()], &tables.shift[range.clone()], &mut output[range.clone()]);
+                        for (((output, x), scale), shift) in output.iter_mut().zip(x).zip(scale).zip(shift) {
+                            *output = activate(x.mul_add(*scale, *shift));
+                        }
                     }
                 }
             },

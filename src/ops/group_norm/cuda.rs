@@ -18,6 +18,8 @@ pub(in crate::ops) struct Normalization {
     pub geometry: Geometry,
     pub activation: Activation,
     pub x: Tensor,
+    /// Whose channels lie beside those of x; forward only.
+    pub second: Option<Tensor>,
     pub weight: Tensor,
     pub bias: Tensor,
 }
@@ -26,7 +28,30 @@ impl Normalization {
     /// The parameters in x's element type.
     pub fn new(device: Cuda, geometry: Geometry, activation: Activation, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Self> {
         let (weight, bias) = (weight.to_dtype(x.dtype())?, bias.to_dtype(x.dtype())?);
-        Ok(Self { device, geometry, activation, x: x.clone(), weight, bias })
+        Ok(Self { device, geometry, activation, x: x.clone(), second: None, weight, bias })
+    }
+
+    /// With more channels beside those of x.
+    pub fn beside(self, second: Option<&Tensor>) -> Self {
+        Self { second: second.cloned(), ..self }
+    }
+
+    /// A launch that reads both tensors.
+    fn launch_on_both(&self, entry: &str) -> Launch {
+        self.launch(entry).tensor(&self.x).optional(self.second.as_ref())
+    }
+
+    fn first_channels(&self) -> usize {
+        self.x.shape().last().copied().unwrap_or(0)
+    }
+
+    /// Room for the output.
+    fn output(&self) -> Result<Tensor> {
+        let mut shape = self.x.shape().to_vec();
+        if let Some(channels) = shape.last_mut() {
+            *channels = self.geometry.channels;
+        }
+        scratch(&self.device, &shape, self.x.dtype())
     }
 
     fn runs(&self) -> usize {
@@ -56,9 +81,10 @@ impl Normalization {
             return Ok((self.apply(&statistics)?, statistics));
         }
         let statistics = scratch(&self.device, &[samples, groups, 2], DType::F32)?;
-        let output = scratch(&self.device, self.x.shape(), self.x.dtype())?;
-        let launch = self.launch("group_norm_strip").grid(groups, samples, 1).shared(strip).tensor(&self.x).tensor(&self.weight).tensor(&self.bias);
-        launch.tensor(&statistics).tensor(&output).int(positions).int(channels).int(groups).float(epsilon).int(self.silu()).run()?;
+        let output = self.output()?;
+        let launch = self.launch_on_both("group_norm_strip").grid(groups, samples, 1).shared(strip).tensor(&self.weight).tensor(&self.bias);
+        let launch = launch.tensor(&statistics).tensor(&output).int(positions).int(channels).int(groups).float(epsilon);
+        launch.int(self.silu()).int(self.first_channels()).run()?;
         Ok((output, statistics))
     }
 
@@ -68,7 +94,8 @@ impl Normalization {
         let statistics = scratch(&self.device, &[samples, groups, 2], DType::F32)?;
         let moments = scratch(&self.device, &[samples, self.runs(), groups, 2], DType::F32)?;
         let shared = channel_sums_shared(channels, self.x.dtype());
-        self.sizes(self.launch("group_norm_moments").grid(self.runs(), samples, 1).shared(shared).tensor(&self.x).tensor(&moments)).run()?;
+        let launch = self.launch_on_both("group_norm_moments").grid(self.runs(), samples, 1).shared(shared).tensor(&moments);
+        self.sizes(launch).int(self.first_channels()).run()?;
         let launch = self.launch("group_norm_statistics").grid((samples * groups).div_ceil(8), 1, 1).tensor(&moments).tensor(&statistics);
         let launch = launch.optional(averages.map(|[means, _]| means)).optional(averages.map(|[_, variances]| variances));
         launch.int(samples).int(positions).int(groups).int(channels / groups).int(self.runs()).int(RUN).float(epsilon).run()?;
@@ -92,10 +119,10 @@ impl Normalization {
 
     /// The output under given statistics.
     pub fn apply(&self, statistics: &Tensor) -> Result<Tensor> {
-        let output = scratch(&self.device, self.x.shape(), self.x.dtype())?;
-        let launch = self.launch("group_norm_apply").grid(self.runs(), self.geometry.samples, 1);
-        let launch = launch.tensor(&self.x).tensor(&self.weight).tensor(&self.bias).tensor(statistics).tensor(&output);
-        self.sizes(launch).int(self.silu()).run()?;
+        let output = self.output()?;
+        let launch = self.launch_on_both("group_norm_apply").grid(self.runs(), self.geometry.samples, 1);
+        let launch = launch.tensor(&self.weight).tensor(&self.bias).tensor(statistics).tensor(&output);
+        self.sizes(launch).int(self.silu()).int(self.first_channels()).run()?;
         Ok(output)
     }
 

@@ -8,6 +8,7 @@ mod tests;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, ensure};
+use crate::ops::Joined;
 use crate::tensor::Tensor;
 
 /// An activation fused behind a normalisation.
@@ -47,16 +48,46 @@ impl Geometry {
 /// y = activation((x - mean) / sqrt(variance + epsilon) · weight + bias), mean and (biased) variance over each group of channels and all positions.
 ///
 /// # Shapes
-/// `x [batch, .., channels]`, `weight`, `bias [channels]` -> as `x`; `groups` divides the channels.
-pub fn group_norm(x: &Var, weight: &Var, bias: &Var, groups: usize, epsilon: f32, activation: Activation) -> Result<Var> {
-    let geometry = Geometry::new(x.shape(), weight.shape(), bias.shape(), groups)?;
+/// `x [batch, .., channels]`, of one tensor or two, `weight`, `bias [channels]` -> as `x`; `groups` divides the channels.
+pub fn group_norm<'a>(x: impl Into<Joined<'a>>, weight: &Var, bias: &Var, groups: usize, epsilon: f32, activation: Activation) -> Result<Var> {
+    let x = x.into();
+    let geometry = Geometry::new(&x.shape()?, weight.shape(), bias.shape(), groups)?;
+    match x.second {
+        None => normalize(x.first, [weight, bias], geometry, epsilon, activation),
+        Some(_) if x.wants_gradient() || weight.wants_gradient() || bias.wants_gradient() => {
+            normalize(&x.written()?, [weight, bias], geometry, epsilon, activation)
+        }
+        Some(second) => normalize_joined([x.first, second], [weight, bias], geometry, epsilon, activation),
+    }
+}
+
+/// Of channels that lie in two tensors, where no gradient is wanted.
+fn normalize_joined([x, second]: [&Var; 2], [weight, bias]: [&Var; 2], geometry: Geometry, epsilon: f32, activation: Activation) -> Result<Var> {
+    let output = match x.device() {
+        Device::Cpu => {
+            let (first_elements, second_elements) = (x.f32s()?, second.f32s()?);
+            let first_channels = geometry.channels - second.dim(second.rank() - 1);
+            let rows = cpu::Rows::of(&first_elements, first_channels).beside(&second_elements, geometry.channels - first_channels);
+            let statistics = cpu::Statistics::of(&cpu::moments(geometry, rows), epsilon);
+            let norm = cpu::Normalization { geometry, statistics: &statistics, weight: &weight.f32s()?, bias: &bias.f32s()?, activation };
+            let mut shape = x.shape().to_vec();
+            shape[x.rank() - 1] = geometry.channels;
+            Tensor::from_f32_as(norm.forward(rows), &shape, x.dtype())?
+        }
+        Device::Cuda(device) => cuda::Normalization::new(device, geometry, activation, x, weight, bias)?.beside(Some(second)).forward(epsilon)?.0,
+    };
+    Ok(Var::record(output, [x, second, weight, bias], |_, _| Ok([const { None }; 4])))
+}
+
+fn normalize(x: &Var, [weight, bias]: [&Var; 2], geometry: Geometry, epsilon: f32, activation: Activation) -> Result<Var> {
     match x.device() {
         Device::Cpu => {
             let inputs = [x.tensor().clone(), weight.tensor().clone(), bias.tensor().clone()];
             let elements = x.f32s()?;
-            let statistics = cpu::Statistics::of(&cpu::moments(geometry, &elements), epsilon);
+            let rows = cpu::Rows::of(&elements, geometry.channels);
+            let statistics = cpu::Statistics::of(&cpu::moments(geometry, rows), epsilon);
             let norm = cpu::Normalization { geometry, statistics: &statistics, weight: &weight.f32s()?, bias: &bias.f32s()?, activation };
-            let output = Tensor::from_f32_as(norm.forward(&elements), x.shape(), x.dtype())?;
+            let output = Tensor::from_f32_as(norm.forward(rows), x.shape(), x.dtype())?;
             Ok(Var::record(output, [x, weight, bias], move |gradient, wanted| backward(geometry, &inputs, &statistics, activation, gradient, wanted)))
         }
         Device::Cuda(device) => {

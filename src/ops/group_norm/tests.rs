@@ -1,7 +1,7 @@
 use crate::autograd::Var;
-use crate::ops::{Activation, group_norm, silu};
+use crate::ops::{Activation, concat, group_norm, silu};
 use crate::tensor::Tensor;
-use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random, relative_error};
+use crate::testing::{assert_close, assert_devices_agree, assert_devices_agree_on_values, assert_gradients, random, relative_error};
 
 fn constant(tensor: &Tensor) -> Var {
     Var::constant(tensor.clone())
@@ -102,5 +102,37 @@ fn gpus_agree_in_one_pass_and_in_two() {
         for activation in [Activation::Identity, Activation::Silu] {
             assert_devices_agree(&inputs, |v, _| group_norm(&v[0], &v[1], &v[2], groups, 1e-5, activation));
         }
+    }
+}
+
+/// Groups that reach over the border between the tensors, with and without a gradient.
+#[test]
+fn channels_of_two_tensors_are_normalised_as_if_they_were_one() {
+    for (outer, channels, groups) in [(vec![2, 5, 3], [3, 9], 4), (vec![1, 1300], [20, 12], 8), (vec![3, 4], [1, 7], 2)] {
+        let part = |name: &str, channels: usize| random(name, &[&outer[..], &[channels]].concat());
+        let (first, second) = (part("a", channels[0]), part("b", channels[1]));
+        let sum = channels[0] + channels[1];
+        let (weight, bias) = (constant(&random("weight", &[sum])), constant(&random("bias", &[sum])));
+        for var in [Var::constant, Var::leaf] {
+            let (first, second) = (var(first.clone()), var(second.clone()));
+            let joined = concat(&[&first, &second], outer.len()).unwrap();
+            let expected = group_norm(&joined, &weight, &bias, groups, 1e-5, Activation::Silu).unwrap();
+            let found = group_norm([&first, &second], &weight, &bias, groups, 1e-5, Activation::Silu).unwrap();
+            assert_eq!((found.shape(), found.wants_gradient()), (expected.shape(), first.wants_gradient()));
+            assert_eq!(found.to_f32_vec().unwrap(), expected.to_f32_vec().unwrap());
+        }
+    }
+}
+
+#[test]
+fn gpus_agree_on_channels_of_two_tensors() {
+    // Whole packs and odd channels; a group in shared memory, and groups too large for it.
+    for (outer, channels, groups) in
+        [(vec![3, 5], [2, 4], 3), (vec![2, 4, 9], [16, 8], 6), (vec![1, 33], [320, 160], 32), (vec![2, 1500], [8, 16], 1), (vec![1, 3001], [3, 4], 1)]
+    {
+        let part = |name: &str, channels: usize| random(name, &[&outer[..], &[channels]].concat());
+        let sum = channels[0] + channels[1];
+        let inputs = [part("a", channels[0]), part("b", channels[1]), random("weight", &[sum]), random("bias", &[sum])];
+        assert_devices_agree_on_values(&inputs, |v, _| group_norm([&v[0], &v[1]], &v[2], &v[3], groups, 1e-5, Activation::Silu));
     }
 }

@@ -1,8 +1,8 @@
 //! Forward products by wgmma on Hopper (`kernels/product_hopper.cu`): which shapes they take, tiles, parts of the depth, and the launch.
 //!
 //! They take the forward products of linear layers and of convolutions of stride 1, when the channels of input and output are multiples of 8: the copy
-//! engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd channels at a network's ends, stride 2, gradients, f32) stays
-//! with the other routes. That depends on a sample's shape alone, never on the batch.
+//! engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd channels at a network's ends, stride 2, pixels repeated to an odd
+//! size, gradients, f32) stays with the other routes. That depends on a sample's shape alone, never on the batch.
 
 use super::{BUSY, WHOLE};
 use crate::device::cuda::{Cuda, Launch};
@@ -31,7 +31,7 @@ const STAGED_BYTES: usize = 8 * 16 * 40 * 4;
 pub(crate) struct Windows {
     /// Images, height, width of the result.
     pub cells: [usize; 3],
-    /// Height and width of the left factor's images.
+    /// Height and width of the left factor's images in memory.
     pub image: [usize; 2],
     /// Height and width of a window.
     pub taps: [usize; 2],
@@ -39,6 +39,11 @@ pub(crate) struct Windows {
     pub before: [usize; 2],
     /// Channels of the left factor.
     pub channels: usize,
+    /// Of these, those of its first image; a second has the rest.
+    pub first_channels: usize,
+    /// Whether windows meet each pixel twice along both axes, and the result has double height and width, too. Then the cells of one parity are a product
+    /// of their own, whose taps meet whole boxes.
+    pub doubled: bool,
 }
 
 /// How a product is divided.
@@ -56,19 +61,21 @@ pub(super) struct Tiles {
 
 /// Whether the kernels can compute a product of so many channels and columns.
 pub(super) fn claims(windows: &Windows, columns: usize) -> bool {
-    windows.channels > 0 && windows.channels.is_multiple_of(WHOLE) && columns.is_multiple_of(WHOLE)
+    windows.first_channels > 0 && [windows.channels, windows.first_channels, columns].iter().all(|size| size.is_multiple_of(WHOLE))
 }
 
 impl Tiles {
     /// For a device of so many multiprocessors. The number of parts depends on `nominal_rows`, not on the rows, so that a sample's sums are added in the
     /// same order in every batch; tiles of all sizes add in the same order.
     pub fn choose(processors: usize, windows: &Windows, columns: usize, nominal_rows: usize) -> Self {
-        let steps = windows.taps[0] * windows.taps[1] * windows.channels.div_ceil(STEP);
+        let steps = windows.taps[0] * windows.taps[1] * windows.chunks();
         let idle = BUSY / (nominal_rows.div_ceil(ROWS) * columns.div_ceil(128)).max(1);
         let splits = idle.min(steps / SHORTEST_PART).clamp(1, MOST_PARTS);
         let splits = steps.div_ceil(steps.div_ceil(splits));
-        let cells = box_of_cells(windows.cells);
-        let items = |width: usize| count(windows.cells, cells) * columns.div_ceil(width) * splits;
+        let of_parity = windows.cells_of_parity();
+        let cells = box_of_cells(of_parity);
+        let parities = if windows.doubled { 4 } else { 1 };
+        let items = |width: usize| parities * count(of_parity, cells) * columns.div_ceil(width) * splits;
         let time = |width: &usize| items(*width).div_ceil(processors) * (width + BESIDE);
         let width = COLUMNS.into_iter().min_by_key(time).unwrap_or(COLUMNS[0]);
         Self { columns: width, cells, splits, blocks: items(width).min(processors) }
@@ -94,6 +101,8 @@ fn box_of_cells(cells: [usize; 3]) -> [usize; 3] {
 pub(super) struct Operands<'a> {
     /// The images and the weight.
     pub factors: [&'a Tensor; 2],
+    /// Images whose channels lie beside the first ones'.
+    pub second: Option<&'a Tensor>,
     /// Bias, a term of each image, a residual.
     pub added: [Option<&'a Tensor>; 3],
     /// The result.
@@ -103,20 +112,38 @@ pub(super) struct Operands<'a> {
 }
 
 impl Windows {
+    /// A matrix as the left factor.
+    pub(crate) fn of_matrix(rows: usize, channels: usize) -> Self {
+        Self { cells: [1, 1, rows], image: [1, rows], taps: [1, 1], before: [0, 0], channels, first_channels: channels, doubled: false }
+    }
+
+    /// Boxes of channels that one tap takes: each image's own.
+    fn chunks(&self) -> usize {
+        self.first_channels.div_ceil(STEP) + (self.channels - self.first_channels).div_ceil(STEP)
+    }
+
+    /// Images, height, width of what a tile's cells are taken from.
+    fn cells_of_parity(&self) -> [usize; 3] {
+        let [images, height, width] = self.cells;
+        if self.doubled { [images, height / 2, width / 2] } else { self.cells }
+    }
+
     /// Queues the kernel of the tile.
     pub(super) fn launch(&self, device: &Cuda, tiles: &Tiles, operands: &Operands) -> Result<()> {
-        let &Operands { factors: [image, weight], added, output, parts } = operands;
-        let &Self { cells: [images, ..], image: [height, width], taps, channels, .. } = self;
+        let &Operands { factors: [image, weight], second, added, output, parts } = operands;
+        let &Self { cells: [images, ..], image: [height, width], taps, channels, first_channels, doubled, .. } = self;
+        let second_channels = if second.is_some() { channels - first_channels } else { first_channels };
         let (outputs, [deep, high, wide]) = (weight.shape()[0], tiles.cells);
         let launch = Launch::new(device, &format!("product_{ROWS}x{}", tiles.columns), output.dtype())
             .grid(tiles.blocks, 1, 1)
             .threads(THREADS)
             .shared(shared(tiles.columns))
-            .boxes(image, &[channels, width, height, images], &[STEP, wide, high, deep])
+            .boxes(image, &[first_channels, width, height, images], &[STEP, wide, high, deep])
+            .boxes(second.unwrap_or(image), &[second_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, tiles.columns]);
         let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts);
         let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
-        sizes.chain([channels, outputs, tiles.splits]).fold(launch, Launch::int).run()
+        sizes.chain([channels, first_channels, usize::from(doubled), outputs, tiles.splits]).fold(launch, Launch::int).run()
     }
 }
 

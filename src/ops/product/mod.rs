@@ -100,6 +100,8 @@ pub(crate) struct Product<'a> {
     pub windows: Option<Windows>,
     /// The two factors.
     pub factors: [&'a Tensor; 2],
+    /// What the forward entry points read besides: the image whose channels lie beside the left factor's.
+    pub beside: &'a [Option<&'a Tensor>],
     /// What is added behind the product, as the forward entry points take it; the other passes take none.
     pub added: &'a [Option<&'a Tensor>],
     /// The remaining parameters of the entry point.
@@ -129,7 +131,8 @@ impl Product<'_> {
         let tiles = Tiles::choose(device.properties().processors as usize, windows, self.sizes[1], self.nominal_rows);
         let parts = self.parts(device, tiles.splits)?;
         let term = |at: usize| self.added.get(at).copied().flatten();
-        let operands = Operands { factors: self.factors, added: [term(0), term(1), term(2)], output, parts: parts.as_ref() };
+        let second = self.beside.first().copied().flatten();
+        let operands = Operands { factors: self.factors, second, added: [term(0), term(1), term(2)], output, parts: parts.as_ref() };
         windows.launch(device, &tiles, &operands)?;
         self.add_parts(device, output, parts.as_ref(), tiles.splits)
     }
@@ -144,8 +147,8 @@ impl Product<'_> {
             .threads(tiling.threads)
             .shared(tiling.shared(self.lies[0], self.lies[1]));
         let launch = self.factors.iter().fold(launch, |launch, factor| launch.tensor(*factor));
-        let forward_only = if self.pass == "forward" { self.added } else { &[] };
-        let launch = forward_only.iter().fold(launch, |launch, term| launch.optional(*term));
+        let added = if self.pass == "forward" { self.added } else { &[] };
+        let launch = self.beside.iter().chain(added).fold(launch, |launch, term| launch.optional(*term));
         self.geometry.iter().fold(launch.tensor(output).optional(parts.as_ref()), |launch, &size| launch.int(size)).run()?;
         self.add_parts(device, output, parts.as_ref(), tiling.splits)
     }

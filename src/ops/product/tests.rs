@@ -9,11 +9,11 @@ use crate::testing::{assert_devices_agree, devices, random};
 const H100: usize = 132;
 
 fn matrix(rows: usize, channels: usize) -> Windows {
-    Windows { cells: [1, 1, rows], image: [1, rows], taps: [1, 1], before: [0, 0], channels }
+    Windows::of_matrix(rows, channels)
 }
 
 fn image(cells: [usize; 3], channels: usize) -> Windows {
-    Windows { cells, image: [cells[1], cells[2]], taps: [3, 3], before: [1, 1], channels }
+    Windows { cells, image: [cells[1], cells[2]], taps: [3, 3], before: [1, 1], channels, first_channels: channels, doubled: false }
 }
 
 #[test]

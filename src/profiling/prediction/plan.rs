@@ -10,7 +10,7 @@ pub enum Op {
     Conv {
         /// Output positions of a sample.
         cells: usize,
-        /// Input positions of a sample.
+        /// Input positions of a sample in memory.
         from_cells: usize,
         /// Channels.
         inputs: usize,
@@ -113,8 +113,7 @@ impl Plan {
     }
 
     fn double(&mut self, cells: usize, from_cells: usize, channels: usize) {
-        self.ops.push(Op::Move { kernel: "upsample_forward", read: from_cells * channels, written: cells * channels });
-        self.conv(cells, channels, channels, false);
+        self.ops.push(Op::Conv { cells, from_cells, inputs: channels, outputs: channels, kernel: 3, stride: 1, residual: false });
     }
 
     fn linear(&mut self, rows: usize, inputs: usize, outputs: usize) {
@@ -190,7 +189,6 @@ pub fn unet(config: &UnetConfig, height: usize, width: usize, tokens: usize) -> 
         for layer in 0..=layers {
             let hidden = channels[if layer == 0 { (level + 1).min(lowest) } else { level }];
             let inputs = hidden + channels[if layer == layers { level.saturating_sub(1) } else { level }];
-            plan.ops.push(Op::Move { kernel: "shape_copy", read: cells(level) * inputs, written: cells(level) * inputs });
             plan.resnet(cells(level), inputs, channels[level]);
             if config.up_block_types[lowest - level] == BlockKind::CrossAttention {
                 plan.transformer(config, level, cells(level), tokens);

@@ -4,7 +4,7 @@ use super::random;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{self, Activation, BatchNormMode, Conv2dOptions, Epilogue, Formula, MaskedMean, Reweighting};
+use crate::ops::{self, Activation, BatchNormMode, Conv2dOptions, Epilogue, Formula, MaskedMean, Reweighting, Source};
 use crate::tensor::random::Stream;
 use crate::tensor::replay::numbers;
 use crate::tensor::{DType, Tensor};
@@ -30,6 +30,11 @@ impl Case {
     fn new(op: impl Into<String>, shapes: &[&[usize]], run: impl Fn(&[Var], Device) -> Result<Var> + 'static) -> Self {
         let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
         Self { op: op.into(), product: None, gradients: true, run: Box::new(run), shapes, exact: false }
+    }
+
+    /// Without gradients, as in a pass that wants none: then what can be is read in place.
+    fn value(op: impl Into<String>, shapes: &[&[usize]], run: impl Fn(&[Var], Device) -> Result<Var> + 'static) -> Self {
+        Self { gradients: false, ..Self::new(op, shapes, run) }
     }
 
     fn exact(op: &str, shapes: &[&[usize]], run: impl Fn(&[Var], Device) -> Result<Var> + 'static) -> Self {
@@ -91,6 +96,19 @@ fn products() -> Vec<Case> {
         });
         cases.push(case.product("conv2d"));
     }
+    // Whole tiles and ragged ones, channels of two tensors, pixels that are met twice; odd sizes leave the last half of them out.
+    let joined: [&[usize]; 4] = [&[2, 9, 7, 72], &[2, 9, 7, 40], &[48, 3, 3, 112], &[48]];
+    let case = Case::value("conv2d of two tensors", &joined, |x, _| {
+        ops::conv2d([&x[0], &x[1]], &x[2], Some(&x[3]), Conv2dOptions::new(1, 1), Epilogue::default())
+    });
+    cases.push(case.product("conv2d"));
+    for size in [[12, 10], [11, 9]] {
+        let shapes: [&[usize]; 3] = [&[2, 6, 5, 40], &[48, 3, 3, 40], &[48]];
+        let case = Case::value(format!("conv2d of pixels repeated to {}x{}", size[0], size[1]), &shapes, move |x, _| {
+            ops::conv2d(Source::doubled(&x[0], size), &x[1], Some(&x[2]), Conv2dOptions::new(1, 1), Epilogue::default())
+        });
+        cases.push(case.product("conv2d"));
+    }
     // The second has a depth that is divided.
     for (size, channels) in [(8, 32), (4, 136)] {
         let image: &[usize] = &[2, size, size, channels];
@@ -128,7 +146,7 @@ fn attentions() -> Vec<Case> {
         }));
     }
     let wide: [&[usize]; 3] = [&[1, 70, 512], &[1, 70, 512], &[1, 70, 512]];
-    cases.push(Case { gradients: false, ..Case::new("attention of width 512", &wide, |x, _| ops::attention(&x[0], &x[1], &x[2], 1, false)) });
+    cases.push(Case::value("attention of width 512", &wide, |x, _| ops::attention(&x[0], &x[1], &x[2], 1, false)));
     let text: [&[usize]; 3] = [&[2, 77, 64], &[2, 77, 64], &[2, 77, 64]];
     cases.push(Case::new("causal attention", &text, |x, _| ops::attention(&x[0], &x[1], &x[2], 2, true)));
     cases
@@ -139,9 +157,17 @@ fn norms() -> Vec<Case> {
         let shapes: [&[usize]; 3] = [&[2, size, size, 64], &[64], &[64]];
         Case::new(format!("group_norm of {size}x{size}"), &shapes, |x, _| ops::group_norm(&x[0], &x[1], &x[2], 8, 1e-5, Activation::Silu))
     };
+    let joined = |size: usize| {
+        let shapes: [&[usize]; 4] = [&[2, size, size, 40], &[2, size, size, 24], &[64], &[64]];
+        Case::value(format!("group_norm of {size}x{size}, two tensors"), &shapes, |x, _| {
+            ops::group_norm([&x[0], &x[1]], &x[2], &x[3], 4, 1e-5, Activation::Silu)
+        })
+    };
     vec![
         group(8),
         group(40),
+        joined(8),
+        joined(40),
         Case::new("layer_norm", &[&[3, 7, 320], &[320], &[320]], |x, _| ops::layer_norm(&x[0], &x[1], &x[2], 1e-5)),
         Case::new("batch_norm", &[&[3, 8, 8, 24], &[24], &[24]], |x, _| Ok(ops::batch_norm(&x[0], &x[1], &x[2], BatchNormMode::Batch, 1e-5)?.0)),
         Case::new("softmax", &[&[5, 3, 77]], |x, _| ops::softmax(&x[0])),
@@ -232,7 +258,7 @@ fn sampling() -> Vec<Case> {
             let mask = marks(&[2, 9, 7, 1], device)?;
             Ok(Var::constant(ops::weight_map(formula, &there(&x[0])?, &there(&x[1])?, &mask)?))
         };
-        cases.push(Case { gradients: false, ..Case::new(format!("weight_map, {name}"), &[LATENT, LATENT], run) });
+        cases.push(Case::value(format!("weight_map, {name}"), &[LATENT, LATENT], run));
     }
     cases
 }

@@ -187,7 +187,9 @@ fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
 pub fn errors(inputs: &[Tensor], device: Device, dtype: DType, gradients: bool, f: impl Fn(&[Var], Device) -> Result<Var>) -> Result<Vec<f64>> {
     let rounded = inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<Vec<_>>>()?;
     let run = |device: Device, dtype: DType| -> Result<Vec<Vec<f32>>> {
-        let leaf = |input: &Tensor| Ok(Var::leaf(input.to_dtype(dtype)?.to_device(device)?));
+        // What is read in place where no gradient is wanted takes other kernels then.
+        let var = if gradients { Var::leaf } else { Var::constant };
+        let leaf = |input: &Tensor| Ok(var(input.to_dtype(dtype)?.to_device(device)?));
         let leaves = rounded.iter().map(leaf).collect::<Result<Vec<_>>>()?;
         let output = f(&leaves, device)?;
         let mut found = vec![output.to_f32_vec()?];

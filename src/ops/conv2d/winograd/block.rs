@@ -133,13 +133,13 @@ impl Convolution<'_> {
 
     /// Computes some tiles of a block (counted over the whole batch); `panels[panel][pixel]` are parts of all of the block's pixels.
     fn tiles(&self, tiles: Range<usize>, block: &Block, panels: &mut [Vec<&mut [f32]>]) {
-        let layout = Layout::new(tiles.len(), self.channels);
+        let layout = Layout::new(tiles.len(), self.pixels.channels);
         let group_length = PLANES * layout.plane;
         with_scratch(0, layout.groups() * group_length, |points| {
-            let zeros = vec![0.0; self.channels];
+            let zeros = vec![0.0; self.pixels.channels];
             let fill = |(group, points): (usize, &mut [f32])| {
                 let group = layout.tiles_of(group);
-                self.input_points(&layout, tiles.start + group.start..tiles.start + group.end, 0..self.channels, &zeros, points);
+                self.input_points(&layout, tiles.start + group.start..tiles.start + group.end, 0..self.pixels.channels, &zeros, points);
             };
             let panel = |points: &[f32], (index, rows): (usize, &mut Vec<&mut [f32]>)| {
                 self.panel((&layout, points), index, tiles.start, block, rows);
@@ -157,31 +157,39 @@ impl Convolution<'_> {
     /// The points of some channels of the tiles of one group (counted over the whole batch).
     pub(super) fn input_points(&self, layout: &Layout, tiles: Range<usize>, channels: Range<usize>, zeros: &[f32], points: &mut [f32]) {
         for (row, tile) in tiles.enumerate() {
-            let pixels = self.pixels_of(tile, &channels, zeros);
-            for channel in (0..channels.len()).step_by(LANES) {
-                let at = row * layout.stride + channel;
-                if channel % LINE == 0 {
-                    // The pixels that the next tile has and this one has not.
-                    pixels.iter().flat_map(|pixels| &pixels[2..]).for_each(|pixel| prefetch(pixel, TILE * self.channels + channel));
+            // Of one image after the other: what the lanes of the first write beyond its last channel, the second's overwrite.
+            let mut start = channels.start;
+            while start < channels.end {
+                let (which, end) = self.pixels.image_of(start);
+                let part = start..end.min(channels.end);
+                let pixels = self.pixels_of(tile, which, &part, zeros);
+                let ahead = TILE * self.pixels.channels_of(which);
+                for channel in (0..part.len()).step_by(LANES) {
+                    let at = row * layout.stride + start - channels.start + channel;
+                    if channel % LINE == 0 {
+                        // The pixels that the next tile has and this one has not.
+                        pixels.iter().flat_map(|pixels| &pixels[2..]).for_each(|pixel| prefetch(pixel, ahead + channel));
+                    }
+                    both_axes::<Input>(
+                        |y, x| Lanes::load(&pixels[y][x][channel..]),
+                        |i, j, value| store_point(points, layout.plane, at, [i, j], value),
+                    );
                 }
-                both_axes::<Input>(|y, x| Lanes::load(&pixels[y][x][channel..]), |i, j, value| store_point(points, layout.plane, at, [i, j], value));
+                start = part.end;
             }
         }
     }
 
-    /// Some channels of a tile's 6 x 6 input pixels, `zeros` outside the image.
-    fn pixels_of<'p>(&'p self, tile: usize, channels: &Range<usize>, zeros: &'p [f32]) -> [[&'p [f32]; POINTS]; POINTS] {
+    /// Some channels of image `which` at a tile's 6 x 6 input pixels, `zeros` outside the image.
+    fn pixels_of<'p>(&'p self, tile: usize, which: usize, channels: &Range<usize>, zeros: &'p [f32]) -> [[&'p [f32]; POINTS]; POINTS] {
         let (row, column) = (tile / self.tiles_across(), tile % self.tiles_across());
         let (image, row) = (row / self.tile_rows(), row % self.tile_rows());
         let inside = |tile: usize, offset: usize, axis: usize| {
-            (tile * TILE + offset).checked_sub(self.before[axis]).filter(|&position| position < self.size[axis])
+            (tile * TILE + offset).checked_sub(self.before[axis]).filter(|&position| position < self.pixels.size[axis])
         };
         from_fn(|y| {
             from_fn(|x| match (inside(row, y, 0), inside(column, x, 1)) {
-                (Some(y), Some(x)) => {
-                    let pixel = ((image * self.size[0] + y) * self.size[1] + x) * self.channels;
-                    &self.image[pixel + channels.start..pixel + channels.end]
-                }
+                (Some(y), Some(x)) => &self.pixels.at(which, image, [y, x], channels.start)[..channels.len()],
                 _ => &zeros[..channels.len()],
             })
         })
@@ -190,7 +198,7 @@ impl Convolution<'_> {
     /// Products and outputs of some tiles in the output channels of one panel: `rows` are their parts of the block's pixels.
     fn panel(&self, input: (&Layout, &[f32]), panel: usize, first_tile: usize, block: &Block, rows: &mut [&mut [f32]]) {
         let (layout, points) = input;
-        let chunks = Chunks::new(self.channels);
+        let chunks = Chunks::new(self.pixels.channels);
         let sum_plane = layout.tiles * COLUMNS + SKEW;
         let first_pixel = self.first_pixel(block.tile_rows.start);
         let scratch = if block.weight_points.is_some() { 0 } else { chunks.length() };
@@ -223,7 +231,7 @@ impl Convolution<'_> {
 
     /// The weight's points of all panels and chunks.
     pub(super) fn weight_points(&self) -> Buffer<f32> {
-        let chunks = Chunks::new(self.channels);
+        let chunks = Chunks::new(self.pixels.channels);
         let mut points = Buffer::scratch(self.outputs.div_ceil(COLUMNS) * chunks.count * chunks.length());
         points.par_chunks_mut(chunks.length()).enumerate().for_each(|(index, points)| {
             self.weight_points_of(index / chunks.count, &chunks, index % chunks.count, points);

@@ -13,6 +13,7 @@ mod weights;
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
+use super::patches::Pixels;
 use crate::device::cpu::gemm::Finish;
 use block::Block;
 pub(super) use weights::WeightView;
@@ -25,12 +26,8 @@ const POINTS: usize = 6;
 /// A convolution of stride 1 with a 3 x 3 window: the forward pass or, with the window turned around, the gradient of its input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Convolution<'a> {
-    /// `[batch, height, width, channels]`
-    pub(super) image: &'a [f32],
+    pub(super) pixels: Pixels<'a>,
     pub(super) batch: usize,
-    /// Height and width of the image.
-    pub(super) size: [usize; 2],
-    pub(super) channels: usize,
     /// Zeros above and to the left of the image.
     pub(super) before: [usize; 2],
     pub(super) weight: WeightView<'a>,
@@ -74,7 +71,7 @@ impl Convolution<'_> {
             return;
         }
         let threads = rayon::current_num_threads();
-        let shared = self.channels * self.outputs <= SHARED_WEIGHT && total * self.tiles_across() >= 4 * FEWEST_TILES;
+        let shared = self.pixels.channels * self.outputs <= SHARED_WEIGHT && total * self.tiles_across() >= 4 * FEWEST_TILES;
         let most_tiles = self.tiles_at_a_time(shared);
         // Blocks of equal size, at least two for each thread where that leaves them large enough.
         let most_rows = most_tiles.div_ceil(self.tiles_across());
@@ -102,7 +99,7 @@ impl Convolution<'_> {
     /// How many tiles are computed together: few enough for their points to stay in the cache, many enough to be worth the weight's transform, or
     /// reading its points where they are shared.
     fn tiles_at_a_time(&self, shared: bool) -> usize {
-        let fit = CACHE / (POINTS * POINTS * (self.channels + 32));
+        let fit = CACHE / (POINTS * POINTS * (self.pixels.channels + 32));
         if shared { fit.clamp(28, 112) } else { (4 * fit).clamp(64, 128) }
     }
 }

@@ -35,13 +35,13 @@ impl Convolution<'_> {
     /// The gradient `[outputs, 3, 3, channels]` for `gradient [batch, out height, out width, outputs]`.
     pub(in super::super) fn weight_gradient(&self, gradient: &[f32]) -> Buffer<f32> {
         let tiles = self.batch * self.tile_rows() * self.tiles_across();
-        let inputs = even_part(self.channels, MOST_CHANNELS, LANES);
+        let inputs = even_part(self.pixels.channels, MOST_CHANNELS, LANES);
         let outputs = even_part(self.outputs, MOST_CHANNELS, COLUMNS);
-        let rectangles = self.channels.div_ceil(inputs) * self.outputs.div_ceil(outputs);
+        let rectangles = self.pixels.channels.div_ceil(inputs) * self.outputs.div_ceil(outputs);
         // Divided by sizes alone, so that the order of summation does not depend on the threads.
         let parts = (ENOUGH_TASKS / rectangles).min(tiles / FEWEST_TILES).max(1);
         let part = tiles.div_ceil(parts);
-        let mut sums: Vec<Buffer<f32>> = (0..tiles.div_ceil(part)).map(|_| Buffer::scratch(self.outputs * 9 * self.channels)).collect();
+        let mut sums: Vec<Buffer<f32>> = (0..tiles.div_ceil(part)).map(|_| Buffer::scratch(self.outputs * 9 * self.pixels.channels)).collect();
         let mut tasks = Vec::new();
         for (index, sum) in sums.iter_mut().enumerate() {
             let tiles = index * part..tiles.min((index + 1) * part);
@@ -49,7 +49,7 @@ impl Convolution<'_> {
         }
         tasks.into_par_iter().with_max_len(1).for_each(|task| self.rectangle(gradient, task));
         let mut sums = sums.into_iter();
-        let mut total = sums.next().unwrap_or_else(|| Buffer::zeros(self.outputs * 9 * self.channels));
+        let mut total = sums.next().unwrap_or_else(|| Buffer::zeros(self.outputs * 9 * self.pixels.channels));
         for sum in sums {
             total.iter_mut().zip(sum.iter()).for_each(|(total, term)| *total += term);
         }
@@ -58,14 +58,14 @@ impl Convolution<'_> {
 
     /// Adds the tasks that fill `sum`.
     fn divide<'s>(&self, tiles: &Range<usize>, inputs: usize, outputs: usize, sum: &'s mut [f32], tasks: &mut Vec<Task<'s>>) {
-        for (index, rows) in sum.chunks_mut(outputs * 9 * self.channels).enumerate() {
+        for (index, rows) in sum.chunks_mut(outputs * 9 * self.pixels.channels).enumerate() {
             let first = tasks.len();
             let outputs = index * outputs..self.outputs.min((index + 1) * outputs);
-            for start in (0..self.channels).step_by(inputs) {
-                let inputs = start..self.channels.min(start + inputs);
+            for start in (0..self.pixels.channels).step_by(inputs) {
+                let inputs = start..self.pixels.channels.min(start + inputs);
                 tasks.push(Task { tiles: tiles.clone(), inputs, outputs: outputs.clone(), rows: Vec::with_capacity(outputs.len() * 9) });
             }
-            for row in rows.chunks_mut(self.channels) {
+            for row in rows.chunks_mut(self.pixels.channels) {
                 tasks[first..].iter_mut().zip(row.chunks_mut(inputs)).for_each(|(task, part)| task.rows.push(part));
             }
         }
@@ -77,7 +77,7 @@ impl Convolution<'_> {
         let sum_plane = inputs * COLUMNS + SKEW;
         let layout = Layout::ungrouped(block, inputs);
         let right_plane = block * COLUMNS + SKEW;
-        let zeros = vec![0.0; self.channels.max(self.outputs)];
+        let zeros = vec![0.0; self.pixels.channels.max(self.outputs)];
         with_scratch(0, PLANES * layout.plane, |left| {
             with_scratch(1, panels * PLANES * right_plane, |right| {
                 with_scratch(2, panels * PLANES * sum_plane, |sums| {
