@@ -1,8 +1,9 @@
 // Launched by src/ops/linear/cuda.rs.
 //
-// y = x Wᵀ + bias;  dx = dy W;  dW = dyᵀ x;  dbias = the column sums of dy.
+// y = f(x Wᵀ + bias) + residual, f of destination.cuh; gated: y = a · gelu(b) for the halves a, b of x Wᵀ + bias;  dx = dy W;  dW = dyᵀ x;  dbias = the column sums of dy.
 //
-// Shapes: x, dx [rows, inputs]; weight, dW [outputs, inputs]; bias [outputs]; y, dy [rows, outputs]; parts f32 [splits, the result's shape] or null.
+// Shapes: x, dx [rows, inputs]; weight, dW [outputs, inputs]; bias [outputs]; y, dy, residual [rows, outputs], gated y [rows,
+// outputs / 2]; bias, residual: null where absent; parts f32 [splits, the result's shape] or null.
 // `..._plain`: any architecture, type and shape, tiles of 64 x 64. The others: tensor cores, f16 and bf16, sm_80 and up, where inputs (and for dx and dW
 // outputs) are multiples of 8; the tile (rows x columns of the result) is in the name and is chosen by shape.
 // Grid: x = tiles of the result's columns · of its rows, z = splits of the depth (weights of few rows: the only way to occupy the device). With more
@@ -12,9 +13,9 @@
 #include "common/channels.cuh"
 #include "common/product.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) linear_forward_plain(const element* x, const element* weight, const element* bias, element* y, float* parts, int rows, int inputs, int outputs) {
-    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs};
-    plain_product(a, b, inputs, {y, parts, bias, nullptr, nullptr, rows, outputs, 1});
+extern "C" __global__ void __launch_bounds__(256) linear_forward_plain(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
+    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
+    plain_product(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation});
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_to_x_plain(const element* gradient, const element* weight, element* to_x, float* parts, int rows, int inputs, int outputs) {
@@ -28,9 +29,9 @@ extern "C" __global__ void __launch_bounds__(256) linear_to_weight_plain(const e
     plain_product(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, outputs, inputs, 1});
 }
 
-// Adds the parts of a split product, and the bias. Grid: x = rows · columns / 256.
-extern "C" __global__ void __launch_bounds__(256) linear_add_parts(const element* bias, element* out, float* parts, int rows, int columns, int splits) {
-    add_parts({out, parts, bias, nullptr, nullptr, rows, columns, 1}, splits);
+// Adds the parts of a split product, and what is behind it; never of a gated one. Grid: x = rows · columns / 256.
+extern "C" __global__ void __launch_bounds__(256) linear_add_parts(const element* bias, const element* residual, element* out, float* parts, int rows, int columns, int activation, int splits) {
+    add_parts({out, parts, bias, nullptr, residual, rows, columns, 1, activation}, splits);
 }
 
 // dbias, first step: sums [runs, columns] over runs of rows. Grid: x = runs, y = 1; dynamic shared memory 16 KiB + 8 bytes a column.
@@ -46,22 +47,22 @@ extern "C" __global__ void __launch_bounds__(256) linear_add_runs(const float* s
 }
 
 #if ELEMENT != 0 && __CUDA_ARCH__ >= 800
-extern "C" __global__ void __launch_bounds__(256) linear_forward_128x128(const element* x, const element* weight, const element* bias, element* y, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(256) linear_forward_128x128(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
     DYNAMIC_SHARED(element, shared);
-    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs};
-    tensor_product<128, 128, 64>(a, b, inputs, {y, parts, bias, nullptr, nullptr, rows, outputs, 1}, shared);
+    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
+    tensor_product<128, 128, 64>(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_forward_128x64(const element* x, const element* weight, const element* bias, element* y, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(128) linear_forward_128x64(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
     DYNAMIC_SHARED(element, shared);
-    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs};
-    tensor_product<128, 64, 64>(a, b, inputs, {y, parts, bias, nullptr, nullptr, rows, outputs, 1}, shared);
+    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
+    tensor_product<128, 64, 64>(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_forward_64x64(const element* x, const element* weight, const element* bias, element* y, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(128) linear_forward_64x64(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
     DYNAMIC_SHARED(element, shared);
-    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs};
-    tensor_product<64, 64, 32>(a, b, inputs, {y, parts, bias, nullptr, nullptr, rows, outputs, 1}, shared);
+    DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
+    tensor_product<64, 64, 32>(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_to_x_128x128(const element* gradient, const element* weight, element* to_x, float* parts, int rows, int inputs, int outputs) {

@@ -3,7 +3,8 @@
 //
 // The forward products of linear layers and of convolutions of stride 1 on Hopper, by wgmma on boxes that the copy engine (TMA) brings:
 //   y[image, cell, o] = sum over taps (i, j) and channels c of x[image, cell - (top, left) + (i, j), c] · W[o, i, j, c] + bias[o] + per_group[image, o]
-//                       + residual[image, cell, o]
+//                       + residual[image, cell, o], with an activation before the residual (destination.cuh)
+// or, gated, a · gelu(b) for the halves a, b of the outputs: half of a tile's columns are values, the others their gates.
 // A linear layer is an image of one row, whose width are its rows, with one tap. What the images lack around them is zero: the boxes of the copy engine
 // are filled so, also beyond the last channel, and windows are never unfolded in memory.
 // The channels may lie in two tensors, x and second, whose boxes then follow each other. `doubled` 1: windows meet each pixel twice along both axes. Cells of
@@ -11,7 +12,7 @@
 //
 // Shapes: x as boxes of [first channels, image width, image height, images] (innermost first) of 64 channels and `box_…` cells, second likewise with the
 // remaining channels (any boxes where there are none), weight as boxes of [channels,
-// taps, outputs] of 64, 1 and the tile's columns; bias [outputs]; per_group [rows / group_rows, outputs]; residual, y [images, height, width, outputs];
+// taps, outputs] of 64, 1 and the tile's columns, half of them if gated; bias [outputs]; per_group [rows / group_rows, outputs]; residual, y [images, height, width, outputs];
 // bias, per_group, residual null where absent. parts f32 [splits, the shape of y] or null: then bare sums of a part of the depth, which the op's
 // `…_add_parts` adds in order. channels, first channels and outputs are multiples of 8; with `doubled`
 // height and width are twice the image's; the box's cells are 128; no part of the depth is empty.
@@ -25,26 +26,26 @@
 // Floor: 2 · M · N · K FLOP at the tensor cores' rate, or the bytes of x, W and y over the memory's bandwidth.
 #include "common/hopper_product.cuh"
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<256>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    hopper_product<256>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<160>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    hopper_product<160>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<128>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    hopper_product<128>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<64>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width}, shared);
+    hopper_product<64>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }

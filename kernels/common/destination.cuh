@@ -2,20 +2,36 @@
 #pragma once
 #include "common/runs.cuh"
 
+// What a sum passes through: `Epilogue::code` of src/ops/linear/cuda.rs.
+enum Activation { NONE, SILU, QUICK_GELU, GELU, GEGLU };
+
+__device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f)); }
+
+__device__ __forceinline__ float activated(float x, int activation) {
+    switch (activation) {
+        case SILU: return x * (1.0f / (1.0f + expf(-x)));
+        case QUICK_GELU: return x * (1.0f / (1.0f + expf(-1.702f * x)));
+        case GELU: return gelu(x);
+        default: return x;
+    }
+}
+
 // bias [N]; per_group [M / group_rows, N]; residual [M, N]; null where absent. With `parts` [splits, M, N] the bare sums of this share of the depth go
 // there instead.
+// A gated product (GEGLU) has halves of N / 2 columns, value and gate; out [M, N / 2] = value · gelu(gate). It has no parts and no other terms than the bias.
 struct Destination {
     element* out;
     float* parts;
     const element* bias;
     const element* per_group;
     const element* residual;
-    int rows, columns, group_rows;
+    int rows, columns, group_rows, activation;
 
     __device__ __forceinline__ void finish(int row, int column, float sum) const {
         size_t at = (size_t)row * columns + column;
         if (bias) sum += load(bias[column]);
         if (per_group) sum += load(per_group[(size_t)(row / group_rows) * columns + column]);
+        sum = activated(sum, activation);
         if (residual) sum += load(residual[at]);
         out[at] = store<element>(sum);
     }
@@ -23,6 +39,24 @@ struct Destination {
         if (row >= rows || column >= columns) return;
         if (parts) parts[((size_t)blockIdx.z * rows + row) * columns + column] = sum;
         else finish(row, column, sum);
+    }
+
+    __device__ __forceinline__ float gated(int column, float value, float gate) const {
+        if (bias) {
+            value += load(bias[column]);
+            gate += load(bias[columns / 2 + column]);
+        }
+        return value * gelu(gate);
+    }
+
+    // Two neighbouring columns: of a gated product a value and its gate (DenseAlong's lanes 2 i and 2 i + 1).
+    __device__ __forceinline__ void write_pair(int row, int column, float first, float second) const {
+        if (activation != GEGLU) {
+            write(row, column, first);
+            write(row, column + 1, second);
+        } else if (row < rows && column < columns) {
+            out[(size_t)row * (columns / 2) + column / 2] = store<element>(gated(column / 2, first, second));
+        }
     }
 
     // The same for PACK neighbouring columns at once, from memory in 16 bytes; columns are whole packs, `row` is one of the result's.
@@ -39,6 +73,10 @@ struct Destination {
                                   residual ? residual + at : nullptr};
 #pragma unroll
         for (int term = 0; term < 3; term++) {
+            if (term == 2 && activation) {
+#pragma unroll
+                for (int i = 0; i < PACK; i++) sums[i] = activated(sums[i], activation);
+            }
             if (!terms[term]) continue;
             float added[PACK];
             load_run(added, terms[term]);

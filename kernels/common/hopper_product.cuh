@@ -141,7 +141,12 @@ __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap&
                 channel += sizes.first_channels;
             }
             // Beyond the first image's channels the weight's are the second's; there the first image's box is zero.
-            copy_box(stage + R::A_BYTES, b, full, channel, tap, work.column);
+            if (to.activation == GEGLU) {
+                copy_box(stage + R::A_BYTES, b, full, channel, tap, work.column / 2);
+                copy_box(stage + R::A_BYTES + R::B_BYTES / 2, b, full, channel, tap, (to.columns + work.column) / 2);
+            } else {
+                copy_box(stage + R::A_BYTES, b, full, channel, tap, work.column);
+            }
             turn.next();
             if (++chunk == chunks) {
                 chunk = 0;
@@ -155,9 +160,9 @@ __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap&
     }
 }
 
-// A warp's sums [16, COLUMNS] to their places, through shared memory so that whole packs of a row go out.
+// A warp's sums [16, COLUMNS] to their places from `first_column` on, through shared memory so that whole packs of a row go out.
 template <int COLUMNS>
-__device__ __forceinline__ void write_sums(const float (&sums)[COLUMNS / 8][4], const Work& work, const Sizes& sizes, const Destination& to,
+__device__ __forceinline__ void write_sums(const float (*sums)[4], const Work& work, const Sizes& sizes, const Destination& to, int first_column,
                                            int first_row, float* staged) {
     int lane = threadIdx.x % 32, row = lane / 4, rows[2];
 #pragma unroll
@@ -166,7 +171,7 @@ __device__ __forceinline__ void write_sums(const float (&sums)[COLUMNS / 8][4], 
     for (int column = 0; column < COLUMNS; column += STAGED) {
         __syncwarp();
 #pragma unroll
-        for (int j = 0; j < STAGED / 8; j++)
+        for (int j = 0; j < (COLUMNS - column < STAGED ? COLUMNS - column : STAGED) / 8; j++)
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 const float* pair = &sums[column / 8 + j][half * 2];
@@ -178,9 +183,25 @@ __device__ __forceinline__ void write_sums(const float (&sums)[COLUMNS / 8][4], 
             const Pack<float, 4>* run = reinterpret_cast<const Pack<float, 4>*>(staged + (half * 8 + row) * STAGED_PITCH + lane % 4 * 8);
             Pack<float, 4> low = run[0], high = run[1];
             float values[PACK] = {low.at[0], low.at[1], low.at[2], low.at[3], high.at[0], high.at[1], high.at[2], high.at[3]};
-            if (rows[half] >= 0) to.write_run(work.part, rows[half], work.column + column + lane % 4 * 8, values);
+            if (rows[half] >= 0 && column + lane % 4 * 8 < COLUMNS) to.write_run(work.part, rows[half], first_column + column + lane % 4 * 8, values);
         }
     }
+}
+
+// The same of a gated product, whose tile has values in its first half and their gates in the second, in the same threads.
+template <int COLUMNS>
+__device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], const Work& work, const Sizes& sizes, const Destination& to, int first_row,
+                                                 float* staged) {
+    int first_column = work.column / 2;
+#pragma unroll
+    for (int j = 0; j < COLUMNS / 16; j++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            int column = first_column + j * 8 + threadIdx.x % 4 * 2 + e % 2;
+            if (column < to.columns / 2) sums[j][e] = to.gated(column, sums[j][e], sums[COLUMNS / 16 + j][e]);
+        }
+    Destination halves = {to.out, nullptr, nullptr, nullptr, nullptr, to.rows, to.columns / 2, 1};
+    write_sums<COLUMNS / 2>(sums, work, sizes, halves, first_column, first_row, staged);
 }
 
 // A warpgroup: 64 rows (from `first_row`) of every tile of this block.
@@ -214,14 +235,16 @@ __device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destina
         products_wait<0>();
         hold_sums<COLUMNS>(sums);
         if (lane == 0) barrier_arrive(ring.empty + before);
-        write_sums<COLUMNS>(sums, work, sizes, to, first_row + warp * 16, staged);
+        if (to.activation == GEGLU) write_gated_sums<COLUMNS>(sums, work, sizes, to, first_row + warp * 16, staged);
+        else write_sums<COLUMNS>(sums, work, sizes, to, work.column, first_row + warp * 16, staged);
     }
 }
 
 // Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer; BLOCK_THREADS threads, one block a multiprocessor.
 // Dynamic shared memory: Ring<COLUMNS>'s stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
 template <int COLUMNS>
-__device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to, unsigned char* shared) {
+__device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
+                                               unsigned char* shared) {
     Ring<COLUMNS> ring(shared);
     ring.start();
     int warpgroup = threadIdx.x / WARPGROUP;

@@ -5,16 +5,21 @@
 #pragma once
 #include "common/scalar.cuh"
 
-// A matrix [lanes, stride] whose rows run along the depth.
+// A matrix [lanes, stride] whose rows run along the depth. With `half` lanes 2 i and 2 i + 1 are rows i and half + i: what belongs together in a gated layer is
+// then in one thread.
 struct DenseAlong {
     static constexpr bool ALONG = true;
     const element* data;
     int lanes, depth;
     long long stride;
+    int half;
     typedef const element* Fixed;
     typedef int Moving;
     __device__ __forceinline__ const element* anywhere() const { return data; }
-    __device__ __forceinline__ Fixed fix(int lane) const { return lane < lanes ? data + lane * stride : nullptr; }
+    __device__ __forceinline__ Fixed fix(int lane) const {
+        int row = half ? lane / 2 + lane % 2 * half : lane;
+        return lane < lanes ? data + row * stride : nullptr;
+    }
     __device__ __forceinline__ Moving move(int k) const { return k; }
     __device__ __forceinline__ const element* at(Fixed row, Moving k) const { return row && k < depth ? row + k : nullptr; }
 };
@@ -58,7 +63,8 @@ struct Windows {
         int index = k / channels, y = index / taps_x;
         int channel = k - index * channels;
         const element* place = channel < first_channels ? image + channel : second + (channel - first_channels);
-        return {y < taps_y ? place : nullptr, y * direction, (index - y * taps_x) * direction, channel < first_channels ? first_channels : channels - first_channels};
+        int own = channel < first_channels ? first_channels : channels - first_channels;
+        return {y < taps_y ? place : nullptr, y * direction, (index - y * taps_x) * direction, own};
     }
     __device__ __forceinline__ const element* pixel(Cell cell, Tap tap) const {
         int y = cell.y + tap.y, x = cell.x + tap.x;

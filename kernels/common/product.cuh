@@ -60,7 +60,7 @@ __device__ __forceinline__ void plain_product(const A& a, const B& b, int depth,
 #pragma unroll
     for (int i = 0; i < 4; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++) to.write(first_row + row + i, first_column + column + j, sums[i][j]);
+        for (int j = 0; j < 4; j += 2) to.write_pair(first_row + row + i, first_column + column + j, sums[i][j], sums[i][j + 1]);
 }
 
 #if ELEMENT != 0 && __CUDA_ARCH__ >= 800
@@ -175,7 +175,9 @@ __device__ __forceinline__ void tensor_product(const A& a, const B& b, int depth
 #pragma unroll
         for (int j = 0; j < 4; j++)
 #pragma unroll
-            for (int e = 0; e < 4; e++)
-                to.write(first_row + warp_row + i * 16 + lane / 4 + e / 2 * 8, first_column + warp_column + j * 8 + lane % 4 * 2 + e % 2, sums[i][j][e]);
+            for (int e = 0; e < 4; e += 2) {
+                int row = first_row + warp_row + i * 16 + lane / 4 + e / 2 * 8, column = first_column + warp_column + j * 8 + lane % 4 * 2;
+                to.write_pair(row, column, sums[i][j][e], sums[i][j][e + 1]);
+            }
 }
 #endif

@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::{Init, Layout, Parameter, Path, Placement};
-use crate::ops::{self, Conv2dOptions, Epilogue, Joined};
+use crate::ops::{self, Conv2dOptions, Epilogue, Joined, LinearEpilogue};
 
 /// y = x Wᵀ + b over the last axis.
 ///
@@ -46,7 +46,12 @@ impl Linear {
 
     /// Applies the layer.
     pub fn forward(&self, x: &Var) -> Result<Var> {
-        ops::linear(x, &self.weight.var(), self.bias.as_ref().map(Parameter::var).as_ref())
+        self.forward_with(x, LinearEpilogue::Nothing)
+    }
+
+    /// Applies the layer and what is fused behind it.
+    pub fn forward_with(&self, x: &Var, epilogue: LinearEpilogue) -> Result<Var> {
+        ops::linear_with(x, &self.weight.var(), self.bias.as_ref().map(Parameter::var).as_ref(), epilogue)
     }
 
     /// Applies the layer to images `[batch, height, width, in]` whose channels may lie in two tensors: as a 1x1 convolution, which reads them there.

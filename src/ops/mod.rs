@@ -38,7 +38,7 @@ pub use focal_loss::focal_loss;
 pub use group_norm::{Activation, group_norm};
 pub use joined::Joined;
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{LinearEpilogue, linear, linear_with};
 pub use loss::{MaskedMean, masked_mse, mean, mse, sum};
 pub use place::place;
 pub use product::Route;

@@ -22,7 +22,8 @@ fn of_op(name: &str, inputs: &[Vec<usize>], output: &[usize], gradients: Option<
         // One product forward; one for the gradient of x, one for that of the weight. The weight is [out, .., in].
         ("linear" | "conv2d", [_, weight, ..]) => {
             let products = if gradients.is_some() { wanted(0) + wanted(1) } else { 1.0 };
-            products * 2.0 * product(output) * product(&weight[1..])
+            // The rows of the output, whose columns are not all of the weight's where a gated layer halves them.
+            products * 2.0 * product(&output[..output.len().saturating_sub(1)]) * product(weight)
         }
         // q [batch, n, channels], k [batch, m, channels]: logits and the product with v; the gradients take the logits again, and the gradient of the
         // probabilities where q or k want theirs.

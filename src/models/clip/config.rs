@@ -2,11 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::autograd::Var;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::config::{self, Fixed, require_divisible, require_size};
-use crate::ops;
+use crate::ops::LinearEpilogue;
 
 /// Everything that decides the network's shape; fields as in transformers' `CLIPTextConfig`, with its defaults (the text half of CLIP ViT-B/32).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -56,11 +55,11 @@ pub enum ClipActivation {
 }
 
 impl ClipActivation {
-    /// Applies it.
-    pub fn forward(self, x: &Var) -> Result<Var> {
+    /// As what follows a linear layer.
+    pub(super) fn epilogue(self) -> LinearEpilogue<'static> {
         match self {
-            Self::QuickGelu => ops::quick_gelu(x),
-            Self::Gelu => ops::gelu(x),
+            Self::QuickGelu => LinearEpilogue::QuickGelu,
+            Self::Gelu => LinearEpilogue::Gelu,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::autograd::Var;
 use crate::error::Result;
 use crate::models::clip::{ClipActivation, ClipTextConfig};
 use crate::nn::{LayerNorm, Linear, Path};
-use crate::ops;
+use crate::ops::{self, LinearEpilogue};
 
 /// Causal self-attention, then a two-layer network, each behind a normalisation and around a shortcut.
 ///
@@ -47,8 +47,8 @@ impl Layer {
         let normal = self.attention_norm.forward(x)?;
         let (query, key, value) = (self.query.forward(&normal)?, self.key.forward(&normal)?, self.value.forward(&normal)?);
         let attended = ops::attention(&query, &key, &value, self.heads, true)?;
-        let x = ops::add(x, &self.output.forward(&attended)?)?;
-        let inner = self.inner.forward(&self.network_norm.forward(&x)?)?;
-        ops::add(&x, &self.outer.forward(&self.activation.forward(&inner)?)?)
+        let x = self.output.forward_with(&attended, LinearEpilogue::Residual(x))?;
+        let inner = self.inner.forward_with(&self.network_norm.forward(&x)?, self.activation.epilogue())?;
+        self.outer.forward_with(&inner, LinearEpilogue::Residual(&x))
     }
 }

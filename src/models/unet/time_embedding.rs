@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::{Result, bail};
 use crate::models::unet::UnetConfig;
 use crate::nn::{Linear, Path};
-use crate::ops;
+use crate::ops::LinearEpilogue;
 use crate::tensor::Tensor;
 
 /// Sines and cosines of the time step at geometrically spaced frequencies, then two linear layers.
@@ -43,8 +43,7 @@ impl TimeEmbedding {
     /// silu of the embedding: no block wants it any other way.
     pub fn forward_silu(&self, timesteps: &Tensor) -> Result<Var> {
         let waves = self.linear_1.placement().enter(&Var::constant(self.waves(timesteps)?))?;
-        let hidden = ops::silu(&self.linear_1.forward(&waves)?)?;
-        ops::silu(&self.linear_2.forward(&hidden)?)
+        self.linear_2.forward_with(&self.linear_1.forward_with(&waves, LinearEpilogue::Silu)?, LinearEpilogue::Silu)
     }
 
     fn waves(&self, timesteps: &Tensor) -> Result<Tensor> {

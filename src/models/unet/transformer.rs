@@ -5,7 +5,7 @@ use crate::autograd::Var;
 use crate::error::Result;
 use crate::models::unet::prepared::Conditioning;
 use crate::nn::{GroupNorm, LayerNorm, Linear, Path};
-use crate::ops;
+use crate::ops::{self, LinearEpilogue};
 
 /// Epsilon of the normalisation in front of the transformer; the config's is for the residual blocks only.
 const GROUP_NORM_EPSILON: f32 = 1e-6;
@@ -69,8 +69,8 @@ impl Transformer {
         for block in &self.blocks {
             hidden = block.forward(&hidden, conditioning, level)?;
         }
-        let hidden = self.projection_out.forward(&hidden)?;
-        ops::add(&ops::reshape(&hidden, x.shape())?, x)
+        let residual = ops::reshape(x, &[batch, height * width, channels])?;
+        ops::reshape(&self.projection_out.forward_with(&hidden, LinearEpilogue::Residual(&residual))?, x.shape())
     }
 }
 
@@ -106,10 +106,10 @@ impl Block {
 
     /// `[batch, positions, channels] -> ` the same.
     fn forward(&self, x: &Var, conditioning: &mut Conditioning, level: usize) -> Result<Var> {
-        let x = ops::add(&self.self_attention.attend_to_self(&self.norm1.forward(x)?)?, x)?;
-        let x = ops::add(&self.cross_attention.attend_to_context(&self.norm2.forward(&x)?, conditioning, level)?, &x)?;
-        let hidden = ops::geglu(&self.expand.forward(&self.norm3.forward(&x)?)?)?;
-        ops::add(&self.contract.forward(&hidden)?, &x)
+        let x = self.self_attention.attend_to_self(&self.norm1.forward(x)?, x)?;
+        let x = self.cross_attention.attend_to_context(&self.norm2.forward(&x)?, &x, conditioning, level)?;
+        let hidden = self.expand.forward_with(&self.norm3.forward(&x)?, LinearEpilogue::Geglu)?;
+        self.contract.forward_with(&hidden, LinearEpilogue::Residual(&x))
     }
 }
 
@@ -142,21 +142,23 @@ impl Projections {
         })
     }
 
-    fn attend_to_self(&self, x: &Var) -> Result<Var> {
+    /// With `residual` added.
+    fn attend_to_self(&self, x: &Var, residual: &Var) -> Result<Var> {
         let (q, k, v) = (self.query.forward(x)?, self.key.forward(x)?, self.value.forward(x)?);
-        self.output.forward(&ops::attention(&q, &k, &v, self.heads, false)?)
+        self.output.forward_with(&ops::attention(&q, &k, &v, self.heads, false)?, LinearEpilogue::Residual(residual))
     }
 
     fn key_value(&self, context: &Var) -> Result<KeyValue> {
         Ok(KeyValue { key: self.key.forward(context)?, value: self.value.forward(context)? })
     }
 
-    fn attend_to_context(&self, x: &Var, conditioning: &mut Conditioning, level: usize) -> Result<Var> {
+    /// With `residual` added.
+    fn attend_to_context(&self, x: &Var, residual: &Var, conditioning: &mut Conditioning, level: usize) -> Result<Var> {
         let (q, KeyValue { key, value }) = (self.query.forward(x)?, conditioning.next_key_value()?);
         let attended = match conditioning.reweighting(level) {
             Some(reweighting) => ops::cross_attention(&q, key, value, self.heads, reweighting)?,
             None => ops::attention(&q, key, value, self.heads, false)?,
         };
-        self.output.forward(&attended)
+        self.output.forward_with(&attended, LinearEpilogue::Residual(residual))
     }
 }

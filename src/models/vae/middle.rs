@@ -6,7 +6,7 @@ use crate::models::blocks::ResnetBlock;
 use crate::models::vae::VaeConfig;
 use crate::models::vae::config::EPSILON;
 use crate::nn::{GroupNorm, Linear, Path};
-use crate::ops;
+use crate::ops::{self, LinearEpilogue};
 
 /// Self-attention between two residual blocks at the lowest resolution.
 #[derive(Clone, Debug)]
@@ -69,7 +69,8 @@ impl SpatialAttention {
         let [batch, height, width, channels] = x.dims()?;
         let normalised = ops::reshape(&self.norm.forward(x)?, &[batch, height * width, channels])?;
         let (q, k, v) = (self.query.forward(&normalised)?, self.key.forward(&normalised)?, self.value.forward(&normalised)?);
-        let attended = self.output.forward(&ops::attention(&q, &k, &v, 1, false)?)?;
-        ops::add(&ops::reshape(&attended, x.shape())?, x)
+        let residual = ops::reshape(x, &[batch, height * width, channels])?;
+        let attended = self.output.forward_with(&ops::attention(&q, &k, &v, 1, false)?, LinearEpilogue::Residual(&residual))?;
+        ops::reshape(&attended, x.shape())
     }
 }

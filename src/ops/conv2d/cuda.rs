@@ -3,7 +3,7 @@
 use super::{Added, Geometry};
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
+use crate::ops::product::{Activation, Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
 use crate::tensor::Tensor;
 
 impl Geometry {
@@ -46,7 +46,9 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, (x, second): (&Tensor,
         windows: geometry.windows(),
         factors: [x, &weight],
         beside: &[second],
-        added: &[terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
+        added: [terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
+        has_groups: true,
+        activation: Activation::None,
         geometry: &[&geometry.arguments()[..], &[geometry.first_inputs, usize::from(geometry.doubled)]].concat(),
         parts_geometry: &[cells],
     };
@@ -66,7 +68,7 @@ pub(super) fn backward(
     let (cells, output_cells) = (size[0] * size[1], geometry.output_cells());
     let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
     let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
-        let (geometry, added) = (geometry.arguments(), [None, None, None]);
+        let geometry = geometry.arguments();
         let product = Product {
             op: "conv2d",
             pass,
@@ -77,7 +79,9 @@ pub(super) fn backward(
             windows: None,
             factors,
             beside: &[],
-            added: &added,
+            added: [None; 3],
+            has_groups: true,
+            activation: Activation::None,
             geometry: &geometry,
             parts_geometry: &[1],
         };

@@ -7,7 +7,7 @@ use crate::device::cpu::Buffer;
 use crate::ops::{parallel, reduction};
 
 /// `op` of every element.
-pub(super) fn unary(op: Unary, x: &[f32]) -> Buffer<f32> {
+pub(in crate::ops) fn unary(op: Unary, x: &[f32]) -> Buffer<f32> {
     match op {
         Unary::Swish { scale } => map(x, move |x| x * sigmoid(scale * x)),
         Unary::Gelu => map(x, gelu),
@@ -179,7 +179,7 @@ pub(super) fn sum_repeats(geometry: Geometry, gradient: &[f32], factor: Option<&
 }
 
 /// a · gelu(b), rows of `width` a then `width` b.
-pub(super) fn geglu(width: usize, x: &[f32]) -> Buffer<f32> {
+pub(in crate::ops) fn geglu(width: usize, x: &[f32]) -> Buffer<f32> {
     let mut output = Buffer::scratch(x.len() / 2);
     parallel::chunks(
         &mut output,

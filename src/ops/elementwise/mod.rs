@@ -11,6 +11,7 @@ mod tests;
 mod unary;
 
 pub use binary::Binary;
+pub(in crate::ops) use cpu::{geglu as geglu_on_cpu, unary as unary_on_cpu};
 pub use unary::Unary;
 
 use crate::autograd::Var;
@@ -26,9 +27,12 @@ pub fn gelu(x: &Var) -> Result<Var> {
     unary::unary(Unary::Gelu, x)
 }
 
+/// The factor of [`quick_gelu`].
+pub(in crate::ops) const QUICK_GELU: f32 = 1.702;
+
 /// x · sigmoid(1.702 x).
 pub fn quick_gelu(x: &Var) -> Result<Var> {
-    unary::unary(Unary::Swish { scale: 1.702 }, x)
+    unary::unary(Unary::Swish { scale: QUICK_GELU }, x)
 }
 
 /// max(x, 0).

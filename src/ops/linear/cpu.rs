@@ -1,20 +1,30 @@
 //! One matrix product forward, two backward.
 
-use super::{Geometry, with_last};
+use super::{Geometry, LinearEpilogue, with_last};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::{Finish, MatrixMut, MatrixRef, gemm_parallel};
 use crate::device::cpu::reduce::column_sums;
 use crate::error::Result;
+use crate::ops::elementwise::{QUICK_GELU, Unary, geglu_on_cpu, unary_on_cpu};
 use crate::tensor::Tensor;
 
-pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(super) fn forward(geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epilogue: LinearEpilogue) -> Result<Tensor> {
     let &Geometry { rows, inputs, outputs } = geometry;
     let (x_data, weight_data) = (x.f32s()?, weight.f32s()?);
     let bias = bias.map(Tensor::f32s).transpose()?;
     let x_matrix = MatrixRef::row_major(&x_data, inputs);
     let weight_matrix = MatrixRef::row_major(&weight_data, inputs).transposed();
-    let finish = Finish { bias: bias.as_deref(), ..Finish::default() };
+    let residual = epilogue.residual().map(|residual| residual.f32s()).transpose()?;
+    let finish = Finish { bias: bias.as_deref(), residual: residual.as_deref(), ..Finish::default() };
     let output = product([rows, outputs, inputs], x_matrix, weight_matrix, &finish);
+    // The rows of a tile are not in the caches together: here an activation is a pass of its own.
+    let (output, outputs) = match epilogue {
+        LinearEpilogue::Nothing | LinearEpilogue::Residual(_) => (output, outputs),
+        LinearEpilogue::Silu => (unary_on_cpu(Unary::Swish { scale: 1.0 }, &output), outputs),
+        LinearEpilogue::QuickGelu => (unary_on_cpu(Unary::Swish { scale: QUICK_GELU }, &output), outputs),
+        LinearEpilogue::Gelu => (unary_on_cpu(Unary::Gelu, &output), outputs),
+        LinearEpilogue::Geglu => (geglu_on_cpu(outputs / 2, &output), outputs / 2),
+    };
     Tensor::from_f32_as(output, &with_last(x.shape(), outputs), x.dtype())
 }
 

@@ -1,9 +1,10 @@
 //! One matrix product forward, two backward (`kernels/linear.cu`).
 
-use super::Geometry;
+use super::{Geometry, LinearEpilogue};
+use crate::autograd::Var;
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
+use crate::ops::product::{Activation, Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
 use crate::tensor::Tensor;
 
 /// Rows of a batch of usual size: the axes between the first and the last belong to a sample.
@@ -12,10 +13,31 @@ fn nominal_rows(shape: &[usize]) -> usize {
     USUAL_BATCH * inner.iter().product::<usize>()
 }
 
-pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+impl LinearEpilogue<'_> {
+    /// As the kernels know it.
+    fn activation(&self) -> Activation {
+        match self {
+            Self::Nothing | Self::Residual(_) => Activation::None,
+            Self::Silu => Activation::Silu,
+            Self::QuickGelu => Activation::QuickGelu,
+            Self::Gelu => Activation::Gelu,
+            Self::Geglu => Activation::Geglu,
+        }
+    }
+}
+
+pub(super) fn forward(
+    device: &Cuda,
+    geometry: &Geometry,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    epilogue: LinearEpilogue,
+) -> Result<Tensor> {
     let &Geometry { rows, inputs, outputs } = geometry;
     let weight = weight.to_dtype(x.dtype())?;
-    let bias = bias.map(|bias| bias.to_dtype(x.dtype())).transpose()?;
+    let alike = |term: Option<&Tensor>| term.map(|term| term.to_dtype(x.dtype())).transpose();
+    let (bias, residual, activation) = (alike(bias)?, alike(epilogue.residual().map(Var::tensor))?, epilogue.activation());
     let product = Product {
         op: "linear",
         pass: "forward",
@@ -26,11 +48,13 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, x: &Tensor, weight: &T
         windows: Some(Windows::of_matrix(rows, inputs)),
         factors: [x, &weight],
         beside: &[],
-        added: &[bias.as_ref()],
-        geometry: &[rows, inputs, outputs],
-        parts_geometry: &[],
+        added: [bias.as_ref(), None, residual.as_ref()],
+        has_groups: false,
+        activation,
+        geometry: &[rows, inputs, outputs, activation as usize],
+        parts_geometry: &[activation as usize],
     };
-    product.run(device, &super::with_last(x.shape(), outputs))
+    product.run(device, &super::with_last(x.shape(), activation.columns(outputs)))
 }
 
 /// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy. `x` is there when the weight's is wanted.
@@ -55,9 +79,11 @@ pub(super) fn backward(
             windows: None,
             factors,
             beside: &[],
-            added: &[None],
+            added: [None; 3],
+            has_groups: false,
+            activation: Activation::None,
             geometry: &[rows, inputs, outputs],
-            parts_geometry: &[],
+            parts_geometry: &[Activation::None as usize],
         };
         product.run(device, shape)
     };

@@ -9,6 +9,7 @@ use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
 use crate::invalid_input;
+use crate::ops;
 use crate::tensor::Tensor;
 
 /// The sizes of one application, checked once.
@@ -32,12 +33,64 @@ impl Geometry {
         }
         Ok(Self { rows: outer.iter().product(), inputs, outputs })
     }
+
+    fn check(&self, x: &[usize], epilogue: LinearEpilogue) -> Result<()> {
+        let expected = with_last(x, self.outputs);
+        match epilogue {
+            LinearEpilogue::Residual(residual) if residual.shape() != expected => {
+                invalid_input!("linear: expected a residual of shape {expected:?}, found {:?}", residual.shape())
+            }
+            LinearEpilogue::Geglu if !self.outputs.is_multiple_of(2) => {
+                invalid_input!("linear: a gated layer halves its outputs, found {} of them", self.outputs)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A shape with another last size.
 fn with_last(shape: &[usize], size: usize) -> Vec<usize> {
     let outer = &shape[..shape.len().saturating_sub(1)];
     [outer, &[size]].concat()
+}
+
+/// What a layer's result passes through where it is produced.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum LinearEpilogue<'a> {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// [`silu`](super::silu).
+    Silu,
+    /// [`gelu`](super::gelu).
+    Gelu,
+    /// [`quick_gelu`](super::quick_gelu).
+    QuickGelu,
+    /// [`geglu`](super::geglu), which leaves half of the outputs.
+    Geglu,
+    /// Something of the result's shape is added: the residual connection.
+    Residual(&'a Var),
+}
+
+impl<'a> LinearEpilogue<'a> {
+    fn residual(&self) -> Option<&'a Var> {
+        match self {
+            Self::Residual(residual) => Some(*residual),
+            _ => None,
+        }
+    }
+
+    /// The op by itself.
+    fn apply(&self, x: &Var) -> Result<Var> {
+        match self {
+            Self::Nothing => Ok(x.clone()),
+            Self::Silu => ops::silu(x),
+            Self::Gelu => ops::gelu(x),
+            Self::QuickGelu => ops::quick_gelu(x),
+            Self::Geglu => ops::geglu(x),
+            Self::Residual(residual) => ops::add(x, residual),
+        }
+    }
 }
 
 /// y = x Wᵀ + b, in the element type of `x`.
@@ -48,16 +101,37 @@ fn with_last(shape: &[usize], size: usize) -> Vec<usize> {
 /// # Errors
 /// When the shapes do not fit each other or an input is not of floats.
 pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Result<Var> {
+    linear_with(x, weight, bias, LinearEpilogue::Nothing)
+}
+
+/// [`linear`] with what is fused behind it. Where gradients are wanted, an activation is an op of its own, since its gradient looks at what went into it.
+///
+/// # Shapes
+/// As [`linear`]; behind [`LinearEpilogue::Geglu`] `[.., out / 2]`.
+///
+/// # Errors
+/// As [`linear`], when a residual has another shape than the result, and when the outputs of a gated layer are odd.
+pub fn linear_with(x: &Var, weight: &Var, bias: Option<&Var>, epilogue: LinearEpilogue) -> Result<Var> {
     let geometry = Geometry::new(x.shape(), weight.shape(), bias.map(|bias| bias.shape()))?;
+    geometry.check(x.shape(), epilogue)?;
+    let is_fused = matches!(epilogue, LinearEpilogue::Nothing | LinearEpilogue::Residual(_));
+    if !is_fused && (x.wants_gradient() || weight.wants_gradient() || bias.is_some_and(Var::wants_gradient)) {
+        return epilogue.apply(&linear(x, weight, bias)?);
+    }
     let output = match x.device() {
-        Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor))?,
-        Device::Cuda(device) => cuda::forward(&device, &geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor))?,
+        Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor), epilogue)?,
+        Device::Cuda(device) => cuda::forward(&device, &geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor), epilogue)?,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
     let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
-    Ok(Var::record(output, [x, weight, bias.unwrap_or(&none)], move |gradient, wanted| match gradient.device() {
-        Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted),
-        Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted),
+    let inputs = [x, weight, bias.unwrap_or(&none), epilogue.residual().unwrap_or(&none)];
+    Ok(Var::record(output, inputs, move |gradient, [x, weight, bias, residual]| {
+        let wanted = [x, weight, bias];
+        let [x, weight, bias] = match gradient.device() {
+            Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
+            Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
+        };
+        Ok([x, weight, bias, residual.then(|| gradient.clone())])
     }))
 }

@@ -1,8 +1,8 @@
-use super::linear;
+use super::{LinearEpilogue, linear, linear_with};
 use crate::autograd::Var;
 use crate::error::exit_code;
 use crate::tensor::{DType, Tensor};
-use crate::testing::{assert_close, assert_devices_agree, assert_gradients, random};
+use crate::testing::{assert_close, assert_devices_agree, assert_devices_agree_on_values, assert_gradients, random};
 
 fn constant(tensor: &Tensor) -> Var {
     Var::constant(tensor.clone())
@@ -83,5 +83,57 @@ fn gpus_agree_on_ragged_shapes() {
         let inputs = [random("x", &shape), random("w", &[outputs, shape[shape.len() - 1]]), random("b", &[outputs])];
         assert_devices_agree(&inputs, |v, _| linear(&v[0], &v[1], Some(&v[2])));
         assert_devices_agree(&inputs[..2], |v, _| linear(&v[0], &v[1], None));
+    }
+}
+
+const ACTIVATIONS: [LinearEpilogue; 4] = [LinearEpilogue::Silu, LinearEpilogue::Gelu, LinearEpilogue::QuickGelu, LinearEpilogue::Geglu];
+
+/// The same numbers as the ops behind each other, with and without gradients.
+#[test]
+fn what_is_fused_behind_it_is_what_would_follow() {
+    for (rows, inputs, outputs) in [(5, 3, 8), (130, 40, 66), (2, 300, 140)] {
+        let leaves = |var: fn(Tensor) -> Var| {
+            [random("x", &[2, rows, inputs]), random("w", &[outputs, inputs]), random("b", &[outputs]), random("r", &[2, rows, outputs])].map(var)
+        };
+        for var in [Var::constant, Var::leaf] {
+            let [x, weight, bias, residual] = leaves(var);
+            for epilogue in ACTIVATIONS.into_iter().chain([LinearEpilogue::Residual(&residual)]) {
+                let found = linear_with(&x, &weight, Some(&bias), epilogue).unwrap();
+                let expected = epilogue.apply(&linear(&x, &weight, Some(&bias)).unwrap()).unwrap();
+                assert_eq!((found.shape(), found.wants_gradient()), (expected.shape(), x.wants_gradient()), "{epilogue:?}");
+                assert_eq!(found.to_f32_vec().unwrap(), expected.to_f32_vec().unwrap(), "{epilogue:?}");
+            }
+        }
+    }
+    let inputs = [random("x", &[2, 3, 5]), random("w", &[4, 5]), random("b", &[4]), random("r", &[2, 3, 4])];
+    assert_gradients(&inputs, 1e-1, 1e-4, |v| linear_with(&v[0], &v[1], Some(&v[2]), LinearEpilogue::Residual(&v[3])));
+    for epilogue in ACTIVATIONS {
+        assert_gradients(&inputs[..3], 1e-2, 1e-3, |v| linear_with(&v[0], &v[1], Some(&v[2]), epilogue));
+    }
+}
+
+#[test]
+fn refuses_what_cannot_follow_it() {
+    let var = |shape: &[usize]| Var::constant(Tensor::zeros(shape));
+    let (x, weight, residual) = (var(&[2, 4]), var(&[3, 4]), var(&[2, 4]));
+    let refused = |epilogue| {
+        let error = linear_with(&x, &weight, None, epilogue).unwrap_err();
+        assert_eq!(exit_code(&error), 2);
+        error.to_string()
+    };
+    assert!(refused(LinearEpilogue::Residual(&residual)).contains("a residual of shape [2, 3], found [2, 4]"));
+    assert!(refused(LinearEpilogue::Geglu).contains("halves its outputs, found 3"));
+}
+
+#[test]
+fn gpus_agree_on_what_is_fused_behind_it() {
+    // Halves that end within a tile and within a pack, rows beyond a tile, a depth that is divided, odd channels; every route.
+    for (rows, inputs, outputs) in [(1, 8, 16), (130, 72, 272), (3, 2080, 48), (77, 64, 176), (70, 40, 520), (66, 16, 20), (5, 33, 66)] {
+        let inputs = [random("x", &[2, rows, inputs]), random("w", &[outputs, inputs]), random("b", &[outputs]), random("r", &[2, rows, outputs])];
+        for epilogue in ACTIVATIONS {
+            assert_devices_agree_on_values(&inputs[..3], |v, _| linear_with(&v[0], &v[1], Some(&v[2]), epilogue));
+            assert_devices_agree_on_values(&inputs[..2], |v, _| linear_with(&v[0], &v[1], None, epilogue));
+        }
+        assert_devices_agree(&inputs, |v, _| linear_with(&v[0], &v[1], Some(&v[2]), LinearEpilogue::Residual(&v[3])));
     }
 }

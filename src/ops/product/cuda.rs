@@ -4,7 +4,7 @@
 //! engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd channels at a network's ends, stride 2, pixels repeated to an odd
 //! size, gradients, f32) stays with the other routes. That depends on a sample's shape alone, never on the batch.
 
-use super::{BUSY, WHOLE};
+use super::{Activation, BUSY, WHOLE};
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor};
@@ -82,6 +82,13 @@ impl Tiles {
     }
 }
 
+impl Tiles {
+    /// With the whole depth in one part.
+    pub fn undivided(self) -> Self {
+        Self { splits: 1, blocks: self.blocks.div_ceil(self.splits), ..self }
+    }
+}
+
 /// Tiles of so many cells that cover an image.
 fn count(cells: [usize; 3], of_tile: [usize; 3]) -> usize {
     cells.iter().zip(of_tile).map(|(size, extent)| size.div_ceil(extent)).product()
@@ -105,6 +112,8 @@ pub(super) struct Operands<'a> {
     pub second: Option<&'a Tensor>,
     /// Bias, a term of each image, a residual.
     pub added: [Option<&'a Tensor>; 3],
+    /// What the sums pass through.
+    pub activation: Activation,
     /// The result.
     pub output: &'a Tensor,
     /// Where the sums of a divided depth go instead.
@@ -130,7 +139,7 @@ impl Windows {
 
     /// Queues the kernel of the tile.
     pub(super) fn launch(&self, device: &Cuda, tiles: &Tiles, operands: &Operands) -> Result<()> {
-        let &Operands { factors: [image, weight], second, added, output, parts } = operands;
+        let &Operands { factors: [image, weight], second, added, activation, output, parts } = operands;
         let &Self { cells: [images, ..], image: [height, width], taps, channels, first_channels, doubled, .. } = self;
         let second_channels = if second.is_some() { channels - first_channels } else { first_channels };
         let (outputs, [deep, high, wide]) = (weight.shape()[0], tiles.cells);
@@ -140,10 +149,10 @@ impl Windows {
             .shared(shared(tiles.columns))
             .boxes(image, &[first_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(second.unwrap_or(image), &[second_channels, width, height, images], &[STEP, wide, high, deep])
-            .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, tiles.columns]);
+            .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, activation.columns(tiles.columns)]);
         let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts);
         let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
-        sizes.chain([channels, first_channels, usize::from(doubled), outputs, tiles.splits]).fold(launch, Launch::int).run()
+        sizes.chain([channels, first_channels, usize::from(doubled), outputs, activation as usize, tiles.splits]).fold(launch, Launch::int).run()
     }
 }
 

@@ -31,6 +31,24 @@ pub(crate) struct Tiling {
     pub splits: usize,
 }
 
+/// What sums pass through before they are written: the order of `kernels/common/destination.cuh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    None,
+    Silu,
+    QuickGelu,
+    Gelu,
+    /// The first half of the columns times the other half's gelu. The depth is not divided then, since parts know no halves.
+    Geglu,
+}
+
+impl Activation {
+    /// Columns that are written of so many.
+    pub fn columns(self, columns: usize) -> usize {
+        if self == Self::Geglu { columns / 2 } else { columns }
+    }
+}
+
 /// How the elements of an operand lie: neighbours are neighbours in depth, or neighbouring lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lies {
@@ -102,8 +120,12 @@ pub(crate) struct Product<'a> {
     pub factors: [&'a Tensor; 2],
     /// What the forward entry points read besides: the image whose channels lie beside the left factor's.
     pub beside: &'a [Option<&'a Tensor>],
-    /// What is added behind the product, as the forward entry points take it; the other passes take none.
-    pub added: &'a [Option<&'a Tensor>],
+    /// What is added behind the product: a bias, a term of each group of rows, a residual.
+    pub added: [Option<&'a Tensor>; 3],
+    /// Whether the op's entry points take a term of each group.
+    pub has_groups: bool,
+    /// What the sums pass through (`kernels/common/destination.cuh`).
+    pub activation: Activation,
     /// The remaining parameters of the entry point.
     pub geometry: &'a [usize],
     /// The remaining parameters of `<op>_add_parts` between the sizes and the number of parts.
@@ -118,7 +140,8 @@ impl Product<'_> {
         if output.elements() == 0 {
             return Ok(output);
         }
-        let windows = self.windows.as_ref().filter(|windows| cuda::claims(windows, self.sizes[1]));
+        // What is written are packs of the columns that are left.
+        let windows = self.windows.as_ref().filter(|windows| cuda::claims(windows, self.activation.columns(self.sizes[1])));
         let claimed = [self.whole_packs.then_some(Route::TensorCores), windows.map(|_| Route::Hopper)];
         match (Route::choose(*device, self.op, dtype, claimed.into_iter().flatten()), windows) {
             (Route::Hopper, Some(windows)) => self.run_on_hopper(device, windows, &output)?,
@@ -128,18 +151,23 @@ impl Product<'_> {
     }
 
     fn run_on_hopper(&self, device: &Cuda, windows: &Windows, output: &Tensor) -> Result<()> {
-        let tiles = Tiles::choose(device.properties().processors as usize, windows, self.sizes[1], self.nominal_rows);
+        let mut tiles = Tiles::choose(device.properties().processors as usize, windows, self.sizes[1], self.nominal_rows);
+        if self.activation == Activation::Geglu {
+            tiles = tiles.undivided();
+        }
         let parts = self.parts(device, tiles.splits)?;
-        let term = |at: usize| self.added.get(at).copied().flatten();
         let second = self.beside.first().copied().flatten();
-        let operands = Operands { factors: self.factors, second, added: [term(0), term(1), term(2)], output, parts: parts.as_ref() };
+        let operands = Operands { factors: self.factors, second, added: self.added, activation: self.activation, output, parts: parts.as_ref() };
         windows.launch(device, &tiles, &operands)?;
         self.add_parts(device, output, parts.as_ref(), tiles.splits)
     }
 
     fn run_in_tiles(&self, device: &Cuda, route: Route, output: &Tensor) -> Result<()> {
         let [rows, columns, _] = self.sizes;
-        let tiling = Tiling::choose(route, self.sizes, self.nominal_rows);
+        let mut tiling = Tiling::choose(route, self.sizes, self.nominal_rows);
+        if self.activation == Activation::Geglu {
+            tiling.splits = 1;
+        }
         let parts = self.parts(device, tiling.splits)?;
         let entry = format!("{}_{}_{}", self.op, self.pass, tiling.name);
         let launch = Launch::new(device, &entry, output.dtype())
@@ -147,10 +175,18 @@ impl Product<'_> {
             .threads(tiling.threads)
             .shared(tiling.shared(self.lies[0], self.lies[1]));
         let launch = self.factors.iter().fold(launch, |launch, factor| launch.tensor(*factor));
-        let added = if self.pass == "forward" { self.added } else { &[] };
-        let launch = self.beside.iter().chain(added).fold(launch, |launch, term| launch.optional(*term));
+        let launch = self.beside.iter().fold(launch, |launch, tensor| launch.optional(*tensor));
+        let launch = if self.pass == "forward" { self.added(launch) } else { launch };
         self.geometry.iter().fold(launch.tensor(output).optional(parts.as_ref()), |launch, &size| launch.int(size)).run()?;
         self.add_parts(device, output, parts.as_ref(), tiling.splits)
+    }
+
+    /// What is added, as the op's entry points take it.
+    fn added(&self, launch: Launch) -> Launch {
+        let [bias, group, residual] = self.added;
+        let launch = launch.optional(bias);
+        let launch = if self.has_groups { launch.optional(group) } else { launch };
+        launch.optional(residual)
     }
 
     /// Memory for the sums of each part of the depth, if it has parts.
@@ -163,7 +199,7 @@ impl Product<'_> {
         let Some(parts) = parts else { return Ok(()) };
         let [rows, columns, _] = self.sizes;
         let launch = Launch::new(device, &format!("{}_add_parts", self.op), output.dtype()).grid((rows * columns).div_ceil(256), 1, 1).threads(256);
-        let launch = self.added.iter().fold(launch, |launch, term| launch.optional(*term)).tensor(output).tensor(parts).int(rows).int(columns);
+        let launch = self.added(launch).tensor(output).tensor(parts).int(rows).int(columns);
         self.parts_geometry.iter().fold(launch, |launch, &size| launch.int(size)).int(splits).run()
     }
 }

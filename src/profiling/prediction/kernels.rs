@@ -114,13 +114,10 @@ impl Model<'_> {
             Op::Conv { cells, inputs, outputs, kernel, .. } => {
                 self.product("conv2d", [cells * self.batch, outputs, kernel * kernel * inputs], inputs, bytes)
             }
-            Op::Linear { rows, inputs, outputs } => self.product("linear", [rows * self.batch, outputs, inputs], inputs, bytes),
+            Op::Linear { rows, inputs, outputs, .. } => self.product("linear", [rows * self.batch, outputs, inputs], inputs, bytes),
             Op::Attention { rows, columns, heads, width } => vec![self.attention([rows, columns, heads, width], bytes)],
             Op::GroupNorm { positions, channels, groups } => self.group_norm(positions, channels, groups),
             Op::LayerNorm { rows, .. } => vec![self.moving("layer_norm_forward", (rows * self.batch).div_ceil(8), bytes)],
-            Op::Move { kernel, read, written } => {
-                vec![self.moving(kernel, (read.max(written) * self.batch).div_ceil(1024), bytes)]
-            }
         };
         // The floor is the op's: its first kernel bears it.
         if let Some(first) = found.first_mut() {

@@ -29,8 +29,10 @@ pub enum Op {
         rows: usize,
         /// Channels.
         inputs: usize,
-        /// Channels.
+        /// Channels of the product.
         outputs: usize,
+        /// What follows it.
+        epilogue: Epilogue,
     },
     /// softmax(q kᵀ) v.
     Attention {
@@ -59,15 +61,17 @@ pub enum Op {
         /// Channels.
         channels: usize,
     },
-    /// Something that only moves bytes.
-    Move {
-        /// The kernel.
-        kernel: &'static str,
-        /// Elements of a sample that are read.
-        read: usize,
-        /// Elements of a sample that are written.
-        written: usize,
-    },
+}
+
+/// What follows a linear layer's product on its way to memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Nothing but a bias.
+    Nothing,
+    /// A tensor of the result's size is added.
+    Residual,
+    /// Half of the channels are multiplied by the other half's gelu.
+    Gate,
 }
 
 impl Op {
@@ -76,7 +80,7 @@ impl Op {
         let product = |sizes: [usize; 3]| 2.0 * sizes.iter().map(|&size| size as f64).product::<f64>();
         match *self {
             Self::Conv { cells, inputs, outputs, kernel, .. } => product([cells, kernel * kernel * inputs, outputs]),
-            Self::Linear { rows, inputs, outputs } => product([rows, inputs, outputs]),
+            Self::Linear { rows, inputs, outputs, .. } => product([rows, inputs, outputs]),
             Self::Attention { rows, columns, heads, width } => 2.0 * product([rows, columns, heads * width]),
             _ => 0.0,
         }
@@ -88,11 +92,17 @@ impl Op {
             Self::Conv { cells, from_cells, inputs, outputs, kernel, residual, .. } => {
                 [from_cells * inputs + (1 + usize::from(residual)) * cells * outputs, kernel * kernel * inputs * outputs + outputs]
             }
-            Self::Linear { rows, inputs, outputs } => [rows * (inputs + outputs), inputs * outputs + outputs],
+            Self::Linear { rows, inputs, outputs, epilogue } => {
+                let moved = match epilogue {
+                    Epilogue::Nothing => outputs,
+                    Epilogue::Residual => 2 * outputs,
+                    Epilogue::Gate => outputs / 2,
+                };
+                [rows * (inputs + moved), inputs * outputs + outputs]
+            }
             Self::Attention { rows, columns, heads, width } => [2 * (rows + columns) * heads * width, 0],
             Self::GroupNorm { positions, channels, .. } => [2 * positions * channels, 2 * channels],
             Self::LayerNorm { rows, channels } => [2 * rows * channels, 2 * channels],
-            Self::Move { read, written, .. } => [read + written, 0],
         }
     }
 }
@@ -117,15 +127,15 @@ impl Plan {
     }
 
     fn linear(&mut self, rows: usize, inputs: usize, outputs: usize) {
-        self.ops.push(Op::Linear { rows, inputs, outputs });
+        self.linear_with(rows, inputs, outputs, Epilogue::Nothing);
+    }
+
+    fn linear_with(&mut self, rows: usize, inputs: usize, outputs: usize, epilogue: Epilogue) {
+        self.ops.push(Op::Linear { rows, inputs, outputs, epilogue });
     }
 
     fn norm(&mut self, positions: usize, channels: usize) {
         self.ops.push(Op::GroupNorm { positions, channels, groups: self.groups });
-    }
-
-    fn add(&mut self, elements: usize) {
-        self.ops.push(Op::Move { kernel: "binary", read: 2 * elements, written: elements });
     }
 
     fn resnet(&mut self, cells: usize, inputs: usize, outputs: usize) {
@@ -149,17 +159,13 @@ impl Plan {
                 // Keys and values of the context are computed once for all steps.
                 (0..if columns == positions { 3 } else { 1 }).for_each(|_| self.linear(positions, channels, channels));
                 self.ops.push(Op::Attention { rows: positions, columns, heads, width: channels / heads });
-                self.linear(positions, channels, channels);
-                self.add(positions * channels);
+                self.linear_with(positions, channels, channels, Epilogue::Residual);
             }
             self.ops.push(Op::LayerNorm { rows: positions, channels });
-            self.linear(positions, channels, 8 * channels);
-            self.ops.push(Op::Move { kernel: "geglu", read: 8 * positions * channels, written: 4 * positions * channels });
-            self.linear(positions, 4 * channels, channels);
-            self.add(positions * channels);
+            self.linear_with(positions, channels, 8 * channels, Epilogue::Gate);
+            self.linear_with(positions, 4 * channels, channels, Epilogue::Residual);
         }
-        self.linear(positions, channels, channels);
-        self.add(positions * channels);
+        self.linear_with(positions, channels, channels, Epilogue::Residual);
     }
 }
 
@@ -211,8 +217,7 @@ impl Plan {
             self.norm(cells, channels);
             (0..3).for_each(|_| self.linear(cells, channels, channels));
             self.ops.push(Op::Attention { rows: cells, columns: cells, heads: 1, width: channels });
-            self.linear(cells, channels, channels);
-            self.add(cells * channels);
+            self.linear_with(cells, channels, channels, Epilogue::Residual);
         }
         self.resnet(cells, channels, channels);
     }

@@ -4,7 +4,7 @@ use super::random;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
-use crate::ops::{self, Activation, BatchNormMode, Conv2dOptions, Epilogue, Formula, MaskedMean, Reweighting, Source};
+use crate::ops::{self, Activation, BatchNormMode, Conv2dOptions, Epilogue, Formula, LinearEpilogue, MaskedMean, Reweighting, Source};
 use crate::tensor::random::Stream;
 use crate::tensor::replay::numbers;
 use crate::tensor::{DType, Tensor};
@@ -86,6 +86,26 @@ fn products() -> Vec<Case> {
     for [rows, inputs, outputs] in [[130, 96, 72], [7, 33, 17], [4, 320, 640]] {
         let shapes: [&[usize]; 3] = [&[2, rows, inputs], &[outputs, inputs], &[outputs]];
         let case = Case::new(format!("linear {rows}x{inputs}->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2])));
+        cases.push(case.product("linear"));
+    }
+    for [rows, inputs, outputs] in [[130, 96, 144], [7, 33, 34], [4, 320, 640]] {
+        let shapes: [&[usize]; 3] = [&[2, rows, inputs], &[outputs, inputs], &[outputs]];
+        let behind = [
+            ("silu", LinearEpilogue::Silu),
+            ("gelu", LinearEpilogue::Gelu),
+            ("quick_gelu", LinearEpilogue::QuickGelu),
+            ("geglu", LinearEpilogue::Geglu),
+        ];
+        for (name, epilogue) in behind {
+            let case = Case::value(format!("linear and {name} {rows}x{inputs}->{outputs}"), &shapes, move |x, _| {
+                ops::linear_with(&x[0], &x[1], Some(&x[2]), epilogue)
+            });
+            cases.push(case.product("linear"));
+        }
+        let shapes: [&[usize]; 4] = [&[2, rows, inputs], &[outputs, inputs], &[outputs], &[2, rows, outputs]];
+        let case = Case::new(format!("linear and a residual {rows}x{inputs}->{outputs}"), &shapes, |x, _| {
+            ops::linear_with(&x[0], &x[1], Some(&x[2]), LinearEpilogue::Residual(&x[3]))
+        });
         cases.push(case.product("linear"));
     }
     for ([inputs, outputs], kernel, stride) in [([16, 24], 3, 1), ([32, 64], 3, 2), ([3, 20], 3, 1), ([40, 4], 3, 1), ([64, 48], 1, 1)] {
