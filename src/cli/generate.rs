@@ -70,6 +70,9 @@ pub struct Arguments {
     /// Classifier-free guidance, 1 for none [default: the run's preset]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     guidance: Option<f64>,
+    /// Share of the starting noise's coarse part (local means) that stays inside the mask, 0 to 1: less gives steadier colours [default: the run's preset]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    coarse_noise: Option<f64>,
     /// Images computed together; no image depends on it
     #[arg(long, default_value_t = 4, value_name = "N")]
     batch_size: usize,
@@ -139,6 +142,7 @@ impl Arguments {
         settings.steps = self.steps.unwrap_or(settings.steps);
         settings.eta = self.eta.unwrap_or(settings.eta);
         settings.guidance = self.guidance.unwrap_or(settings.guidance);
+        settings.coarse_noise = self.coarse_noise.unwrap_or(settings.coarse_noise);
         if let Some(mode) = &self.reweight {
             settings.reweighting = Reweighting::new(Mode::parse(mode)?);
         }

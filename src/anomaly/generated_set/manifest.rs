@@ -45,6 +45,8 @@ pub struct Entry {
     pub eta: f64,
     /// Guidance scale.
     pub guidance: f64,
+    /// Share of the starting noise's coarse part inside the mask.
+    pub coarse_noise: f64,
     /// Re-weighting mode.
     pub reweight: String,
     /// Digest of the learned file and of every setting that the images depend on.

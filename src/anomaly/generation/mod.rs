@@ -2,6 +2,7 @@
 //! outside.
 
 mod batch;
+mod coarse_noise;
 mod finite;
 mod paste;
 mod step;
@@ -170,6 +171,8 @@ impl<'a> Generator<'a> {
         let columns = context.columns(self.settings.reweighting.mode.columns())?.to_device(device)?;
         let (unet, guided) = (&self.base.unet, self.settings.guidance != 1.0);
         let unconditional = if guided { Some(unet.prepare_context(&self.conditioner.plain("", jobs.len())?)?) } else { None };
+        let noise = ops::normal(&streams(&images, |image| image.once("initial noise")), &normal.shape()[1..], device)?;
+        let noise = coarse_noise::lessened(&noise, &masks, self.settings.coarse_noise)?;
         let (pixel_masks, masks) = (stacked(jobs.iter().map(|job| &job.mask).collect())?, stacked(masks.iter().collect())?);
         let batch = Batch {
             pictures: Picture::stack(&pictures)?.to_device(device)?,
@@ -182,7 +185,7 @@ impl<'a> Generator<'a> {
             columns,
             updates: self.updates(&images, device)?,
         };
-        let state = self.start(&batch, &images)?;
+        let state = self.start(&batch, noise, &images)?;
         Ok((batch, state))
     }
 
@@ -200,10 +203,9 @@ impl<'a> Generator<'a> {
         Updates::new(&self.steps.iter().enumerate().map(planned).collect::<Vec<_>>(), images.len(), device)
     }
 
-    /// The state before the first step.
-    fn start(&self, batch: &Batch, images: &[ImageStreams]) -> Result<State> {
+    /// The state before the first step: noise inside of the masks.
+    fn start(&self, batch: &Batch, latent: Tensor, images: &[ImageStreams]) -> Result<State> {
         let (shape, mode, first) = (batch.normal.shape(), self.settings.reweighting.mode, &self.steps[0]);
-        let latent = ops::normal(&streams(images, |image| image.once("initial noise")), &shape[1..], batch.normal.device())?;
         let ([signal, noise], fresh) = (levels(first), streams(images, |image| image.at("background noise", first.timestep)));
         let masks = weights::blending_masks(&batch.masks, mode, first.timestep, self.steps.len())?;
         let noise = BackgroundNoise { signal, noise, streams: &fresh };

@@ -193,6 +193,8 @@ pub struct GenerationPreset {
     pub eta: f64,
     /// Classifier-free guidance; 1 is none.
     pub guidance: f64,
+    /// Share of the coarse part of the starting noise that stays inside the mask; 1 is Gaussian noise.
+    pub coarse_noise: f64,
     /// Attention re-weighting.
     pub reweighting: Reweighting,
     /// How the normal image becomes a latent.
@@ -273,6 +275,9 @@ impl Preset {
         }
         if !(generation.guidance.is_finite() && generation.guidance >= 0.0) {
             invalid_input!("--guidance: expected 0 or more, found {}", generation.guidance);
+        }
+        if !(0.0..=1.0).contains(&generation.coarse_noise) {
+            invalid_input!("--coarse-noise: expected 0 to 1, found {}", generation.coarse_noise);
         }
         Ok(())
     }

@@ -45,6 +45,7 @@ pub(super) fn default() -> Preset {
             // Measured on the demo with the embedded model: docs/generation.md.
             eta: 0.0,
             guidance: 2.0,
+            coarse_noise: 0.0,
             reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,
             last_blend: true,
@@ -69,6 +70,7 @@ pub(super) fn paper() -> Preset {
             steps: 200,
             eta: 1.0,
             guidance: 1.0,
+            coarse_noise: 1.0,
             reweighting: Reweighting::new(Mode::Paper),
             latent: LatentDraw::Sample,
             last_blend: false,
@@ -115,6 +117,7 @@ pub(super) fn official() -> Preset {
             steps: 200,
             eta: 1.0,
             guidance: 1.0,
+            coarse_noise: 1.0,
             // The released program leaves re-weighting off unless asked; `--reweight official` asks.
             reweighting: Reweighting::new(Mode::Off),
             latent: LatentDraw::Sample,

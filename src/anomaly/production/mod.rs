@@ -159,6 +159,7 @@ impl<'a> Producer<'a> {
             steps: settings.steps,
             eta: settings.eta,
             guidance: settings.guidance,
+            coarse_noise: settings.coarse_noise,
             reweight: settings.reweighting.mode.name().to_owned(),
             recipe: self.recipe.clone(),
         })

@@ -36,7 +36,7 @@ fn world(folder: &Path) -> (Dataset, BaseModel) {
         Picture::from_parts(SIDE, SIDE, pixels).save(&pairs.join(&image)).unwrap();
         mask.save(&pairs.join(&mask_name)).unwrap();
         let line = serde_json::json!({"image": image, "mask": mask_name, "normal": "plate/train/good/000.png", "object": "plate", "type": "dot",
-            "index": index, "seed": 0, "template": "{}", "mask_source": "real", "steps": 1, "eta": 0.0, "guidance": 1.0, "reweight": "off",
+            "index": index, "seed": 0, "template": "{}", "mask_source": "real", "steps": 1, "eta": 0.0, "guidance": 1.0, "coarse_noise": 1.0, "reweight": "off",
             "recipe": "r"});
         lines.push_str(&format!("{line}\n"));
     }

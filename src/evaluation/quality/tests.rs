@@ -38,6 +38,7 @@ fn world(folder: &Path) -> (Dataset, Dataset) {
                 steps: 1,
                 eta: 0.0,
                 guidance: 1.0,
+                coarse_noise: 1.0,
                 reweight: "off".into(),
                 recipe: "r".into(),
             };

@@ -50,7 +50,7 @@ pub(super) fn section(place: &Place, data: Option<&Path>) -> Result<Option<Secti
 }
 
 fn table(kinds: &BTreeMap<Kind, Vec<Entry>>) -> Table {
-    let headings = ["object", "type", "pairs", "steps", "eta", "guidance", "re-weighting", "masks", "seed", "recipe"];
+    let headings = ["object", "type", "pairs", "steps", "eta", "guidance", "coarse noise", "re-weighting", "masks", "seed", "recipe"];
     let mut lines = vec![headings.map(str::to_owned).to_vec()];
     for (kind, entries) in kinds {
         let first = &entries[0];
@@ -61,6 +61,7 @@ fn table(kinds: &BTreeMap<Kind, Vec<Entry>>) -> Table {
             first.steps.to_string(),
             first.eta.to_string(),
             first.guidance.to_string(),
+            first.coarse_noise.to_string(),
             first.reweight.clone(),
             first.mask_source.clone(),
             first.seed.to_string(),
