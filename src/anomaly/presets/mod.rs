@@ -193,7 +193,8 @@ pub struct GenerationPreset {
     pub eta: f64,
     /// Classifier-free guidance; 1 is none.
     pub guidance: f64,
-    /// Share of the coarse part of the starting noise that stays inside the mask; 1 is Gaussian noise.
+    /// Share of the coarse part of the starting noise that stays inside the mask; 1 is Gaussian noise, as for runs that do not say.
+    #[serde(default = "gaussian_noise")]
     pub coarse_noise: f64,
     /// Attention re-weighting.
     pub reweighting: Reweighting,
@@ -205,6 +206,10 @@ pub struct GenerationPreset {
     pub paste: bool,
     /// Width of the paste's soft edge outside the mask, as a share of the image's shorter side.
     pub feather: f64,
+}
+
+fn gaussian_noise() -> f64 {
+    1.0
 }
 
 /// Every setting of the method.

@@ -45,7 +45,7 @@ pub(super) fn default() -> Preset {
             // Measured on the demo with the embedded model: docs/generation.md.
             eta: 0.0,
             guidance: 2.0,
-            coarse_noise: 0.0,
+            coarse_noise: 0.5,
             reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,
             last_blend: true,

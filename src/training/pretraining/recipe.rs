@@ -236,7 +236,7 @@ impl Recipe {
             },
             text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
             denoiser: DenoiserRecipe {
-                steps: 16_000,
+                steps: 19_000,
                 finishing_steps: 12_000,
                 batch: 16,
                 small_pictures: 20_000,
