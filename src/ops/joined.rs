@@ -4,7 +4,7 @@ use crate::autograd::Var;
 use crate::error::{Result, ensure};
 use crate::ops::shape::concat;
 
-/// Channels of one tensor, or of two behind each other as [`concat`] would have them.
+/// Channels of one tensor, or of two behind each other as [`concat()`] would have them.
 ///
 /// # Shapes
 /// `[batch, .., first channels]` and `[batch, .., second channels]`, read as `[batch, .., first + second channels]`.
@@ -58,7 +58,7 @@ impl Joined<'_> {
     /// The tensor that is otherwise only read as if it were there.
     ///
     /// # Errors
-    /// As [`concat`].
+    /// As [`concat()`].
     pub fn written(&self) -> Result<Var> {
         match self.second {
             None => Ok(self.first.clone()),
