@@ -5,10 +5,10 @@ colours). The held-out real pairs, measured alike, are what to come near to. The
     python benches/defect_color.py DATA GENERATED [GENERATED ...]      # DATA in MVTec layout, GENERATED from `anodiff generate`
 """
 
-import json
 import pathlib
 import sys
 
+import defects
 import numpy as np
 from PIL import Image
 
@@ -19,14 +19,11 @@ def mean_color(image, mask):
 
 
 def main(data, *generated):
-    data = pathlib.Path(data)
-    kinds = sorted((folder.parent.parent.name, folder.name) for folder in data.glob("*/ground_truth/*"))
+    kinds = defects.kinds(data)
     wanted, held_out = {}, {}
-    for thing, kind in kinds:
-        images = sorted((data / thing / "test" / kind).glob("*.png"))
-        colors = np.array([mean_color(image, data / thing / "ground_truth" / kind / f"{image.stem}_mask.png") for image in images])
-        third = max(1, len(images) // 3)
-        wanted[thing, kind], held_out[thing, kind] = colors[:third].mean(axis=0), colors[third:]
+    for kind in kinds:
+        training, others = (np.array([mean_color(*pair) for pair in pairs]) for pairs in defects.real(data, kind))
+        wanted[kind], held_out[kind] = training.mean(axis=0), others
 
     def line(name, colors):
         errors = [np.sqrt(((colors[kind] - wanted[kind]) ** 2).mean()) for kind in kinds]
@@ -37,8 +34,8 @@ def main(data, *generated):
     line("held-out pairs", held_out)
     for folder in map(pathlib.Path, generated):
         found = {kind: [] for kind in kinds}
-        for entry in map(json.loads, (folder / "manifest.jsonl").read_text().splitlines()):
-            found[entry["object"], entry["type"]].append(mean_color(folder / entry["image"], folder / entry["mask"]))
+        for kind, image, mask in defects.generated(folder):
+            found[kind].append(mean_color(image, mask))
         line(folder.name, {kind: np.array(colors) for kind, colors in found.items()})
 
 

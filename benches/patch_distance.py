@@ -5,10 +5,10 @@ ones (what the training could know at best), and normal pictures under the held-
     python benches/patch_distance.py DATA GENERATED [GENERATED ...]      # DATA in MVTec layout, GENERATED from `anodiff generate`
 """
 
-import json
 import pathlib
 import sys
 
+import defects
 import numpy as np
 from PIL import Image
 
@@ -32,17 +32,14 @@ def signature(parts):
 
 
 def main(data, *generated):
-    data = pathlib.Path(data)
-    kinds = sorted((folder.parent.parent.name, folder.name) for folder in data.glob("*/ground_truth/*"))
+    kinds = defects.kinds(data)
     held_out, training, normal = {}, {}, {}
-    for thing, kind in kinds:
-        images = sorted((data / thing / "test" / kind).glob("*.png"))
-        masks = [data / thing / "ground_truth" / kind / f"{image.stem}_mask.png" for image in images]
-        third = max(1, len(images) // 3)
-        found = [patches(*pair) for pair in zip(images, masks)]
-        training[thing, kind], held_out[thing, kind] = signature(found[:third]), signature(found[third:])
-        good = sorted((data / thing / "train" / "good").glob("*.png"))
-        normal[thing, kind] = signature([patches(good[i % len(good)], mask) for i, mask in enumerate(masks[third:])])
+    for kind in kinds:
+        for pairs, signatures in zip(defects.real(data, kind), (training, held_out)):
+            signatures[kind] = signature([patches(*pair) for pair in pairs])
+        good = sorted((pathlib.Path(data) / kind[0] / "train" / "good").glob("*.png"))
+        masks = [mask for _, mask in defects.real(data, kind)[1]]
+        normal[kind] = signature([patches(good[i % len(good)], mask) for i, mask in enumerate(masks)])
 
     def line(name, signatures):
         values = [np.sqrt(np.mean((signatures[kind] - held_out[kind]) ** 2)) for kind in kinds]
@@ -53,8 +50,8 @@ def main(data, *generated):
     line("normal pictures", normal)
     for folder in map(pathlib.Path, generated):
         found = {kind: [] for kind in kinds}
-        for entry in map(json.loads, (folder / "manifest.jsonl").read_text().splitlines()):
-            found[entry["object"], entry["type"]].append(patches(folder / entry["image"], folder / entry["mask"]))
+        for kind, image, mask in defects.generated(folder):
+            found[kind].append(patches(image, mask))
         line(folder.name, {kind: signature(parts) for kind, parts in found.items()})
 
 

@@ -5,6 +5,7 @@ pub mod reweighting;
 pub mod presets;
 pub mod latents;
 pub mod conditioning;
+mod guidance;
 pub mod learned;
 pub mod inversion;
 pub mod embedding_files;

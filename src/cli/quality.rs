@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::Selection;
 use super::folders::outside_of_data;
 use super::{Globals, output};
 use crate::data::dataset::{Dataset, SplitRule};
@@ -32,14 +33,9 @@ pub struct Arguments {
     #[arg(long, value_name = "OUT")]
     #[serde(skip)]
     out: PathBuf,
-    /// Objects, separated by commas [default: all that were generated]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    objects: Option<Vec<String>>,
-    /// Types, separated by commas [default: all that were generated]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    types: Option<Vec<String>>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    selection: Selection,
     /// torchvision's Inception-v3 as safetensors: measures IS and KID
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,9 +70,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     outside_of_data(&arguments.out, &arguments.data)?;
     outside_of_data(&arguments.out, &arguments.generated)?;
     let dataset = Dataset::scan(&arguments.data)?;
-    let generated = Dataset::scan(&arguments.generated)
-        .and_then(|set| set.select(arguments.objects.as_deref(), arguments.types.as_deref()))
-        .context("--generated")?;
+    let generated = arguments.selection.scan(&arguments.generated).context("--generated")?;
     let judges = Judges::load(arguments.inception.as_deref(), arguments.lpips.as_deref().map(|path| (path, network)))?;
     let split = if arguments.preset == "official" { SplitRule::Official } else { SplitRule::Default };
     let plan = Plan { judges, side: arguments.resolution, split };

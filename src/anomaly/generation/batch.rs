@@ -1,8 +1,8 @@
 //! What a batch is made of: what its steps share and what they change.
 
 use crate::anomaly::generation::ImageStreams;
+use crate::anomaly::guidance::GuidedContext;
 use crate::error::Result;
-use crate::models::unet::PreparedContext;
 use crate::ops::{Background, Updates};
 use crate::tensor::Tensor;
 use crate::tensor::random::Stream;
@@ -21,8 +21,7 @@ pub(super) struct Batch {
     pub masks_behind: Option<Tensor>,
     /// z0(y), scaled: `[batch, h, w, channels]`.
     pub normal: Tensor,
-    pub context: PreparedContext,
-    pub unconditional: Option<PreparedContext>,
+    pub context: GuidedContext,
     /// `[batch, length]`.
     pub columns: Tensor,
     pub updates: Updates,
@@ -37,7 +36,6 @@ impl Tensors for Batch {
             masks_behind: self.masks_behind.map_tensors(change)?,
             normal: change(&self.normal)?,
             context: self.context.map_tensors(change)?,
-            unconditional: self.unconditional.map_tensors(change)?,
             columns: change(&self.columns)?,
             updates: self.updates.map_tensors(change)?,
         })

@@ -15,6 +15,7 @@ mod tests;
 use std::sync::{Mutex, PoisonError};
 
 use crate::anomaly::conditioning::{Conditioner, Sample};
+use crate::anomaly::guidance::GuidedContext;
 use crate::anomaly::latents;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::presets::{BatchNormPolicy, GenerationPreset};
@@ -169,8 +170,6 @@ impl<'a> Generator<'a> {
         let spatial = ops::reshape(&ops::concat(&spatial.iter().collect::<Vec<_>>(), 0)?, &[jobs.len(), rows, channels])?;
         let context = self.conditioner.context(&samples, &spatial)?;
         let columns = context.columns(self.settings.reweighting.mode.columns())?.to_device(device)?;
-        let (unet, guided) = (&self.base.unet, self.settings.guidance != 1.0);
-        let unconditional = if guided { Some(unet.prepare_context(&self.conditioner.plain("", jobs.len())?)?) } else { None };
         let noise = ops::normal(&streams(&images, |image| image.once("initial noise")), &normal.shape()[1..], device)?;
         let noise = coarse_noise::lessened(&noise, &masks, self.settings.coarse_noise)?;
         let (pixel_masks, masks) = (stacked(jobs.iter().map(|job| &job.mask).collect())?, stacked(masks.iter().collect())?);
@@ -180,8 +179,7 @@ impl<'a> Generator<'a> {
             masks_behind: weights::all_masks_behind(&masks, self.settings.reweighting.mode, &self.steps)?,
             masks,
             normal,
-            context: unet.prepare_context(&context.tokens)?,
-            unconditional,
+            context: GuidedContext::new(&self.base.unet, &self.conditioner, &context.tokens, self.settings.guidance)?,
             columns,
             updates: self.updates(&images, device)?,
         };

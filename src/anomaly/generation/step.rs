@@ -5,9 +5,9 @@ use super::batch::{Batch, State};
 use super::{Generator, weights};
 use crate::anomaly::reweighting::{Estimate, Mode};
 use crate::autograd::Var;
-use crate::error::{Error, Result};
-use crate::models::unet::{AttentionWeights, PreparedTimes};
-use crate::ops::{self, Outputs};
+use crate::error::Result;
+use crate::models::unet::PreparedTimes;
+use crate::ops;
 use crate::tensor::Tensor;
 
 impl Generator<'_> {
@@ -22,11 +22,10 @@ impl Generator<'_> {
         let times = self.times.at(number)?;
         let map = if unweighted { None } else { self.weight_map(batch, state, &times, number)? };
         let attention = map.clone().map(|map| weights::attention(self.settings.reweighting.mode, &batch.columns, map));
-        let (conditional, unconditional) = self.predict(batch, &state.blended, &times, attention.as_ref())?;
-        let outputs = Outputs { noisy: &state.blended, conditional: &conditional, unconditional: unconditional.as_ref() };
+        let predicted = batch.context.predict(&self.base.unet, &state.blended, &times, attention.as_ref())?;
         let masks = weights::masks_behind(batch, number)?;
         let background = batch.background(masks.as_ref().unwrap_or(&batch.masks));
-        let next = ops::denoise(outputs, &batch.updates, number, Some(&background))?;
+        let next = ops::denoise(predicted.outputs(&state.blended), &batch.updates, number, Some(&background))?;
         let blended = next.blended.unwrap_or_else(|| next.latent.clone());
         let sum = ops::add(&Var::constant(state.sum.clone()), &ops::sum(&Var::constant(next.latent.clone()))?)?.into_tensor();
         Ok(State { latent: next.latent, blended, masks, estimate: next.clean, map: map.or_else(|| state.map.clone()), sum })
@@ -35,34 +34,21 @@ impl Generator<'_> {
     /// The weight maps `[batch, h, w]` of a step.
     fn weight_map(&self, batch: &Batch, state: &State, times: &PreparedTimes, number: &Tensor) -> Result<Option<Tensor>> {
         let reweighting = self.settings.reweighting;
-        Ok(Some(match (reweighting.mode, reweighting.estimate) {
-            (Mode::Off, _) => return Ok(None),
-            (Mode::Official, _) => weights::official(&state.latent, &batch.normal, state.masks.as_ref().unwrap_or(&batch.masks))?,
-            (Mode::Paper, Estimate::Previous) => weights::paper(&self.base.vae, &state.estimate, batch)?,
-            (Mode::Default, Estimate::Previous) => weights::balanced(&state.estimate, &batch.normal, &batch.masks)?,
-            (Mode::Paper, Estimate::Current) => weights::paper(&self.base.vae, &self.current(batch, state, times, number)?, batch)?,
-            (Mode::Default, Estimate::Current) => weights::balanced(&self.current(batch, state, times, number)?, &batch.normal, &batch.masks)?,
-        }))
+        let estimate = || match reweighting.estimate {
+            Estimate::Previous => Ok(state.estimate.clone()),
+            Estimate::Current => self.current(batch, state, times, number),
+        };
+        Ok(match reweighting.mode {
+            Mode::Off => None,
+            Mode::Official => Some(weights::official(&state.latent, &batch.normal, state.masks.as_ref().unwrap_or(&batch.masks))?),
+            Mode::Paper => Some(weights::paper(&self.base.vae, &estimate()?, batch)?),
+            Mode::Default => Some(weights::balanced(&estimate()?, &batch.normal, &batch.masks)?),
+        })
     }
 
     /// The estimates of the clean latents by an un-weighted prediction at this very step.
     fn current(&self, batch: &Batch, state: &State, times: &PreparedTimes, number: &Tensor) -> Result<Tensor> {
-        let (conditional, unconditional) = self.predict(batch, &state.blended, times, None)?;
-        let outputs = Outputs { noisy: &state.blended, conditional: &conditional, unconditional: unconditional.as_ref() };
-        Ok(ops::denoise(outputs, &batch.updates, number, None)?.clean)
-    }
-
-    /// The network's outputs for the context and, when guided, for none; the weights act on the first alone.
-    fn predict(
-        &self,
-        batch: &Batch,
-        latent: &Tensor,
-        times: &PreparedTimes,
-        attention: Option<&AttentionWeights>,
-    ) -> Result<(Tensor, Option<Tensor>)> {
-        let sample = Var::constant(latent.clone());
-        let output = |context, attention| Ok::<_, Error>(self.base.unet.forward_prepared(&sample, times, context, attention)?.into_tensor());
-        let conditional = output(&batch.context, attention)?;
-        Ok((conditional, batch.unconditional.as_ref().map(|context| output(context, None)).transpose()?))
+        let predicted = batch.context.predict(&self.base.unet, &state.blended, times, None)?;
+        Ok(ops::denoise(predicted.outputs(&state.blended), &batch.updates, number, None)?.clean)
     }
 }

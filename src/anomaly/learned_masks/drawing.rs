@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::anomaly::conditioning::Conditioner;
+use crate::anomaly::guidance::GuidedContext;
 use crate::anomaly::latents;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::learned_masks::{LearnedMasks, inversion};
@@ -15,8 +16,8 @@ use crate::diffusion::Schedule;
 use crate::diffusion::ddim::{self, Step};
 use crate::error::{Error, Interrupted, Result, ensure};
 use crate::models::base::BaseModel;
-use crate::models::unet::{PreparedContext, PreparedTimes};
-use crate::ops::{self, Outputs, PlannedUpdate, Updates};
+use crate::models::unet::PreparedTimes;
+use crate::ops::{self, PlannedUpdate, Updates};
 use crate::tensor::Tensor;
 use crate::tensor::random::{Sampler, Stream};
 use crate::tensor::replay::{Repetition, Tensors};
@@ -32,18 +33,13 @@ pub struct Rough {
 
 /// What stays the same over the steps of one batch.
 struct Batch {
-    context: PreparedContext,
-    unconditional: Option<PreparedContext>,
+    context: GuidedContext,
     updates: Updates,
 }
 
 impl Tensors for Batch {
     fn map_tensors(&self, change: &mut dyn FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        Ok(Self {
-            context: self.context.map_tensors(change)?,
-            unconditional: self.unconditional.map_tensors(change)?,
-            updates: self.updates.map_tensors(change)?,
-        })
+        Ok(Self { context: self.context.map_tensors(change)?, updates: self.updates.map_tensors(change)? })
     }
 }
 
@@ -90,13 +86,11 @@ impl<'a> MaskPainter<'a> {
         let anomaly = Var::constant(self.masks.embedding(self.position).value());
         let samples: Vec<(usize, Var)> = wanted.iter().map(|&wanted| (self.template(wanted), anomaly.clone())).collect();
         let context = self.conditioner.context_of(&samples)?.tokens;
-        let unconditional = if self.settings.guidance == 1.0 { None } else { Some(self.conditioner.plain("", wanted.len())?) };
-        let (unet, MaskSampling { eta, guidance, .. }) = (&self.base.unet, &self.settings);
+        let MaskSampling { eta, guidance, .. } = &self.settings;
         let planned =
             |step: &Step| PlannedUpdate { weights: step.weights(*eta, *guidance), inside: streams("step", step.timestep), outside: Vec::new() };
         let batch = Batch {
-            context: unet.prepare_context(&context)?,
-            unconditional: unconditional.map(|plain| unet.prepare_context(&plain)).transpose()?,
+            context: GuidedContext::new(&self.base.unet, &self.conditioner, &context, *guidance)?,
             updates: Updates::new(&self.steps.iter().map(planned).collect::<Vec<_>>(), wanted.len(), device)?,
         };
         let mut latent = ops::normal(&streams("start", 0), &shape, device)?;
@@ -113,11 +107,8 @@ impl<'a> MaskPainter<'a> {
 
     /// One step of a batch.
     fn advance(&self, batch: &Batch, latent: &Tensor, number: &Tensor) -> Result<Tensor> {
-        let (sample, times) = (Var::constant(latent.clone()), self.times.at(number)?);
-        let output = |context| Ok::<_, Error>(self.base.unet.forward_prepared(&sample, &times, context, None)?.into_tensor());
-        let (conditional, unconditional) = (output(&batch.context)?, batch.unconditional.as_ref().map(output).transpose()?);
-        let outputs = Outputs { noisy: latent, conditional: &conditional, unconditional: unconditional.as_ref() };
-        Ok(ops::denoise(outputs, &batch.updates, number, None)?.latent)
+        let predicted = batch.context.predict(&self.base.unet, latent, &self.times.at(number)?, None)?;
+        Ok(ops::denoise(predicted.outputs(latent), &batch.updates, number, None)?.latent)
     }
 
     fn decoded(&self, latent: &Tensor) -> Result<Vec<Rough>> {

@@ -155,7 +155,7 @@ impl AutoencoderStage {
 }
 
 /// The picture, mirrored along each axis with probability one half.
-pub(super) fn flipped(mut picture: Picture, sampler: &mut Sampler) -> Picture {
+fn flipped(mut picture: Picture, sampler: &mut Sampler) -> Picture {
     if sampler.chance(0.5) {
         picture = picture.flipped_horizontally();
     }
