@@ -145,7 +145,8 @@ pub fn assert_devices_agree_on_values(inputs: &[Tensor], f: impl Fn(&[Var], Devi
 #[track_caller]
 fn assert_agreement(inputs: &[Tensor], gradients: bool, f: impl Fn(&[Var], Device) -> Result<Var>) {
     for device in devices().into_iter().filter(|device| *device != Device::Cpu) {
-        for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 3e-3), (DType::BF16, 2.4e-2)] {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let tolerance = dtype.tolerance();
             let errors = errors(inputs, device, dtype, gradients, &f).unwrap_or_else(|error| panic!("{device} in {dtype}: {error:#}"));
             for (index, error) in errors.into_iter().enumerate() {
                 let what = if index == 0 { "the output".to_owned() } else { format!("the gradient of input {}", index - 1) };

@@ -14,7 +14,7 @@ use anodiff::tensor::Tensor;
 use anodiff::testing::{miniature, random, relative_error};
 use anodiff::weights::{self, Archive};
 use emulator::{Emulator, Order, Sanitizer, pooled, traced};
-use program::{refused, succeed};
+use program::{json_file, refused, succeed};
 
 /// A miniature model and data set, and the program on both devices.
 struct World {
@@ -227,6 +227,8 @@ fn a_gpu_is_verified_before_its_first_use_and_what_is_wrong_is_not_used() {
     // Others compute instead, and both times it is said.
     let [first, second] = ["cuda", "auto"].map(|device| stderr(verifying(device, &forward)));
     assert!(first.contains("comparing the CUDA kernels with the CPU") && !second.contains("comparing"), "the verdict is kept");
+    // What is right is timed where it first comes up, and kept, too.
+    assert!(first.contains("timing the kernels of each product on") && !second.contains("timing"), "{first}{second}");
     for text in [first, second] {
         for named in ["linear by wgmma in f16", "conv2d by wgmma in bf16"] {
             assert!(text.contains(named) && text.contains("so other kernels are used"), "{named}: {text}");
@@ -234,9 +236,25 @@ fn a_gpu_is_verified_before_its_first_use_and_what_is_wrong_is_not_used() {
     }
     succeed(verifying("cpu", &[&forward[..6], &["--out", "cpu.safetensors"]].concat()));
     world.assert_alike("out.safetensors", "cpu.safetensors", 1e-2);
+    let times = json_file(&world.path("cache/routes"));
+    for (fast, slow, route) in [("plain", "tensor-cores", "plain"), ("tensor-cores", "plain", "64x64")] {
+        let mut content: serde_json::Value = serde_json::from_slice(&fs::read(&times).unwrap()).unwrap();
+        for trial in content["products"].as_array_mut().unwrap().iter_mut().flat_map(|product| product["trials"].as_array_mut().unwrap()) {
+            assert!(trial["route"] != "hopper", "what is wrong is not timed");
+            trial["milliseconds"] = if trial["route"] == fast { 1.0 } else { 2.0 }.into();
+            assert!(trial["route"] == fast || trial["route"] == slow);
+        }
+        fs::write(&times, content.to_string()).unwrap();
+        let mut command = verifying("cuda", &forward);
+        command.env("EMULATOR_TRACE", "1");
+        let launched = stderr(command);
+        let other = if route == "plain" { "64x64" } else { "plain" };
+        // Three channels at the network's end leave but one kernel.
+        assert!(launched.contains(&format!("linear_forward_{route}")) && !launched.contains(&format!("linear_forward_{other}")), "{launched}");
+    }
 
     // As if softmax had been found wrong.
-    let verdict = fs::read_dir(world.path("cache/verdicts")).unwrap().next().unwrap().unwrap().path();
+    let verdict = json_file(&world.path("cache/verdicts"));
     let mut content: serde_json::Value = serde_json::from_slice(&fs::read(&verdict).unwrap()).unwrap();
     let softmax = content["verdicts"].as_array_mut().unwrap().iter_mut().find(|verdict| verdict["op"] == "softmax").unwrap();
     softmax["error"] = 0.5.into();

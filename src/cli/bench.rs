@@ -35,7 +35,7 @@ pub struct Arguments {
     parts: Vec<Part>,
 }
 
-/// What is measured: for `bench` and `profile`.
+/// What is measured: for `bench`, `profile` and `kernels tune`.
 #[derive(Debug, Args)]
 pub(super) struct Work {
     /// Random weights in the shapes of a published model, sd15 or sd21, in place of a model's files

@@ -216,7 +216,7 @@ pub enum Command {
     Forward(forward::Arguments),
     /// What this machine, the base model and the file formats are
     Info(info::Arguments),
-    /// The CUDA kernels inside the program: list them, compile them ahead, compare them with the CPU
+    /// The CUDA kernels inside the program: list them, compile them ahead, compare them with the CPU, time them
     Kernels(kernels::Arguments),
 }
 

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::invalid_input;
 
 /// The type of a tensor's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DType {
     /// 32-bit float.
     F32,
@@ -24,6 +27,15 @@ impl DType {
         match self {
             Self::F32 | Self::I32 => 4,
             Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    /// What the relative error of a result may be that is computed in f32 from the same inputs and stored in this type: a few roundings.
+    pub fn tolerance(self) -> f64 {
+        match self {
+            Self::F32 | Self::I32 => 1e-5,
+            Self::F16 => 3e-3,
+            Self::BF16 => 2.4e-2,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod arithmetic;
 mod ceilings;
+mod kept;
 mod occupancy;
 mod operations;
 pub mod prediction;
@@ -10,6 +11,7 @@ mod random_model;
 pub mod summary;
 mod timing;
 pub mod trace;
+pub mod tuning;
 pub mod verification;
 pub mod workload;
 

@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -75,4 +75,13 @@ pub fn interrupt(mut command: Command, after: Duration, signal: &str) {
     std::thread::sleep(after);
     let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
     child.wait().unwrap();
+}
+
+/// The one JSON file in a folder.
+#[track_caller]
+pub fn json_file(folder: &Path) -> PathBuf {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let found: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
 }

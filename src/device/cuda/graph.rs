@@ -31,9 +31,14 @@ impl Cuda {
         pool::is_on() && !launch::is_synchronous() && !recording::is_on()
     }
 
+    /// Whether a graph is being captured.
+    pub fn is_capturing(&self) -> bool {
+        self.pool().is_capturing()
+    }
+
     /// Refuses what a graph cannot hold while one is captured.
     pub(super) fn outside_of_captures(&self, what: &str) -> Result<()> {
-        ensure!(!self.pool().is_capturing(), "{self}: {what} while a graph is captured");
+        ensure!(!self.is_capturing(), "{self}: {what} while a graph is captured");
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! A tensor's elements in a GPU's memory, and copies between there and the host.
 
+use std::cell::Cell;
+
 use bytemuck::Pod;
 use cudarc::driver::{DevicePtr, DriverError, result, sys};
 
@@ -8,6 +10,19 @@ use super::pool::Block;
 use crate::device::DType;
 use crate::device::cpu::{Buffer, CpuStorage, Element};
 use crate::error::{Result, ensure};
+
+thread_local! {
+    static POISONED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, in which all memory that this thread gets on a GPU holds no numbers (every bit is set). Where kernels are judged: memory is used again, so what
+/// a wrong kernel leaves out could else hold what a right one has written.
+pub fn poisoned<T>(f: impl FnOnce() -> T) -> T {
+    let before = POISONED.replace(true);
+    let result = f();
+    POISONED.set(before);
+    result
+}
 
 /// The elements of a tensor in a GPU's memory.
 #[derive(Debug)]
@@ -24,7 +39,14 @@ impl CudaStorage {
     /// # Errors
     /// When the GPU's memory is full (exit code 2).
     pub fn scratch(cuda: Cuda, elements: usize, dtype: DType) -> Result<Self> {
-        Ok(Self { cuda, memory: Block::new(cuda, elements * dtype.bytes())?, dtype, elements })
+        let storage = Self { cuda, memory: Block::new(cuda, elements * dtype.bytes())?, dtype, elements };
+        if POISONED.get() && elements > 0 {
+            // SAFETY: the memory has so many bytes.
+            storage.queued("writing on the GPU", |stream| unsafe {
+                sys::cuMemsetD8Async(storage.address(), u8::MAX, elements * dtype.bytes(), stream).result()
+            })?;
+        }
+        Ok(storage)
     }
 
     /// A copy of elements in host memory.

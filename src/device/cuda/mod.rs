@@ -27,7 +27,7 @@ pub use graph::Graph;
 pub use interval::Interval;
 pub use launch::{Launch, Resident};
 pub use libraries::COMPILER_VARIABLE;
-pub use memory::CudaStorage;
+pub use memory::{CudaStorage, poisoned};
 pub use nvrtc::Compiler;
 pub use ranges::Ranges;
 pub use resources::Resources;

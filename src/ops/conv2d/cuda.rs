@@ -3,7 +3,7 @@
 use super::{Added, Geometry};
 use crate::device::cuda::Cuda;
 use crate::error::Result;
-use crate::ops::product::{Activation, Lies, Product, USUAL_BATCH, WHOLE, Windows, column_sums};
+use crate::ops::product::{Activation, Lies, Product, USUAL_BATCH, WHOLE, WindowShape, Windows, column_sums};
 use crate::tensor::Tensor;
 
 impl Geometry {
@@ -29,6 +29,12 @@ impl Geometry {
             doubled,
         })
     }
+
+    /// How the windows lie, in any batch.
+    fn window_shape(&self) -> WindowShape {
+        let &Self { size: image, inputs: channels, first_inputs: first_channels, doubled, kernel: taps, stride, before, .. } = self;
+        WindowShape { image, taps, stride, before, first_channels, channels, doubled }
+    }
 }
 
 /// Of one image, or of two whose channels lie beside each other.
@@ -44,6 +50,7 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, (x, second): (&Tensor,
         lies: [Lies::Along, Lies::Along],
         whole_packs: geometry.inputs.is_multiple_of(WHOLE) && geometry.first_inputs.is_multiple_of(WHOLE),
         windows: geometry.windows(),
+        window_shape: Some(geometry.window_shape()),
         factors: [x, &weight],
         beside: &[second],
         added: [terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
@@ -67,6 +74,7 @@ pub(super) fn backward(
     let &Geometry { batch, inputs, outputs, size, kernel, .. } = geometry;
     let (cells, output_cells) = (size[0] * size[1], geometry.output_cells());
     let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
+    let window_shape = Some(geometry.window_shape());
     let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
         let geometry = geometry.arguments();
         let product = Product {
@@ -77,6 +85,7 @@ pub(super) fn backward(
             lies,
             whole_packs,
             windows: None,
+            window_shape,
             factors,
             beside: &[],
             added: [None; 3],

@@ -1,17 +1,25 @@
-//! Matrix products on CUDA devices, which linear layers and convolutions share: which kernels compute one (`route`), and its tiles on the plain and the
-//! portable tensor-core path (`kernels/common/product.cuh`); those of Hopper stand in `cuda`.
+//! Matrix products on CUDA devices, which linear layers and convolutions share: which kernels may compute one (`route`), which of them is fastest for its
+//! `shape` (`tuning`, by times that are `measured`), and its tiles on the plain and the portable tensor-core path (`kernels/common/product.cuh`); those
+//! of Hopper stand in `cuda`.
 
 mod cuda;
+mod measured;
 mod route;
+mod shape;
 #[cfg(test)]
 mod tests;
+pub mod tuning;
+
+use serde::{Deserialize, Serialize};
 
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor, scratch};
 pub(crate) use cuda::Windows;
 use cuda::{Operands, Tiles};
+use measured::Measured;
 pub use route::Route;
+pub use shape::{Shape, WindowShape};
 
 /// Elements that a 16-byte copy moves; the tensor cores' paths need whole ones.
 pub(crate) const WHOLE: usize = 8;
@@ -32,11 +40,16 @@ pub(crate) struct Tiling {
 }
 
 /// What sums pass through before they are written: the order of `kernels/common/destination.cuh`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// Nothing.
     None,
+    /// [`silu`](crate::ops::silu).
     Silu,
+    /// [`quick_gelu`](crate::ops::quick_gelu).
     QuickGelu,
+    /// [`gelu`](crate::ops::gelu).
     Gelu,
     /// The first half of the columns times the other half's gelu. The depth is not divided then, since parts know no halves.
     Geglu,
@@ -116,6 +129,8 @@ pub(crate) struct Product<'a> {
     pub whole_packs: bool,
     /// The product as Hopper's kernels see it, where they have it.
     pub windows: Option<Windows>,
+    /// How the windows of a convolution lie.
+    pub window_shape: Option<WindowShape>,
     /// The two factors.
     pub factors: [&'a Tensor; 2],
     /// What the forward entry points read besides: the image whose channels lie beside the left factor's.
@@ -136,18 +151,45 @@ impl Product<'_> {
     /// The result as `shape`, in the factors' element type.
     pub fn run(&self, device: &Cuda, shape: &[usize]) -> Result<Tensor> {
         let dtype = self.factors[0].dtype();
+        if shape.contains(&0) {
+            return scratch(device, shape, dtype);
+        }
+        let claimed = [self.whole_packs.then_some(Route::TensorCores), self.hopper().map(|_| Route::Hopper)];
+        let routes = Route::usable(*device, self.op, dtype, claimed);
+        let mut measured = Measured::new(self, device, shape);
+        let route = tuning::choose(*device, &routes, || self.shape(), &mut |route| measured.run(route));
+        drop(measured);
         let output = scratch(device, shape, dtype)?;
-        if output.elements() == 0 {
-            return Ok(output);
-        }
-        // What is written are packs of the columns that are left.
-        let windows = self.windows.as_ref().filter(|windows| cuda::claims(windows, self.activation.columns(self.sizes[1])));
-        let claimed = [self.whole_packs.then_some(Route::TensorCores), windows.map(|_| Route::Hopper)];
-        match (Route::choose(*device, self.op, dtype, claimed.into_iter().flatten()), windows) {
-            (Route::Hopper, Some(windows)) => self.run_on_hopper(device, windows, &output)?,
-            (route, _) => self.run_in_tiles(device, route, &output)?,
-        }
+        self.run_by(device, route.take(), &output)?;
         Ok(output)
+    }
+
+    /// Queues the kernels of a route that claims the product.
+    fn run_by(&self, device: &Cuda, route: Route, output: &Tensor) -> Result<()> {
+        match (route, self.hopper()) {
+            (Route::Hopper, Some(windows)) => self.run_on_hopper(device, windows, output),
+            _ => self.run_in_tiles(device, route, output),
+        }
+    }
+
+    /// The product for Hopper's kernels, if they claim it: they write packs of the columns that are left.
+    fn hopper(&self) -> Option<&Windows> {
+        self.windows.as_ref().filter(|windows| cuda::claims(windows, self.activation.columns(self.sizes[1])))
+    }
+
+    fn shape(&self) -> Shape {
+        let [_, columns, depth] = self.sizes;
+        Shape {
+            op: self.op.into(),
+            pass: self.pass.into(),
+            dtype: self.factors[0].dtype(),
+            rows: self.nominal_rows,
+            columns,
+            depth,
+            windows: self.window_shape,
+            activation: self.activation,
+            added: self.added.map(|term| term.is_some()),
+        }
     }
 
     fn run_on_hopper(&self, device: &Cuda, windows: &Windows, output: &Tensor) -> Result<()> {

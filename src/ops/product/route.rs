@@ -1,4 +1,4 @@
-//! Which of an op's kernels computes a product. A GPU may have several that can; the fastest of those that were not found wrong on it is taken.
+//! The kernels that can compute a product, and which of them may: those that a GPU has, that were not found wrong on it, and that the thread allows.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DType;
 use crate::device::cuda::Cuda;
 
-/// The kernels that a product may take, the slowest first.
+/// The kernels that a product may take. Those that later architectures made possible, and that are meant to be faster, come later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Route {
@@ -25,13 +25,13 @@ pub enum Route {
 static REFUSED: RwLock<Vec<(Cuda, String, DType, Route)>> = RwLock::new(Vec::new());
 
 thread_local! {
-    /// The fastest route that this thread may take, and the fastest that it took since that was set.
-    static LIMIT: Cell<Route> = const { Cell::new(Route::Hopper) };
+    /// The last route that this thread may take, if it is told, and the last that it took since then.
+    static LIMIT: Cell<Option<Route>> = const { Cell::new(None) };
     static TAKEN: Cell<Option<Route>> = const { Cell::new(None) };
 }
 
 impl Route {
-    /// Every route, the slowest first.
+    /// Every route.
     pub const ALL: [Self; 3] = [Self::Plain, Self::TensorCores, Self::Hopper];
 
     /// Whether a GPU has what the route needs.
@@ -44,13 +44,22 @@ impl Route {
         }
     }
 
-    /// The fastest route of `op` for a shape that `claimed` routes, besides the plain one, can compute.
-    pub(super) fn choose(device: Cuda, op: &str, dtype: DType, claimed: impl Iterator<Item = Self>) -> Self {
-        let limit = LIMIT.get();
+    /// The plain route and, in order, those of `claimed`, which can compute the shape, that `op` may take.
+    pub(super) fn usable(device: Cuda, op: &str, dtype: DType, claimed: [Option<Self>; 2]) -> Vec<Self> {
+        let limit = LIMIT.get().unwrap_or(Self::Hopper);
         let usable = |route: &Self| *route <= limit && route.is_on(device, dtype) && !route.is_refused(device, op, dtype);
-        let route = claimed.filter(usable).max().unwrap_or(Self::Plain);
-        TAKEN.set(TAKEN.get().max(Some(route)));
-        route
+        std::iter::once(Self::Plain).chain(claimed.into_iter().flatten().filter(usable)).collect()
+    }
+
+    /// Whether this thread is told which routes to take, so that none is chosen by its time.
+    pub(super) fn is_told() -> bool {
+        LIMIT.get().is_some()
+    }
+
+    /// Notes that this thread takes the route.
+    pub(super) fn take(self) -> Self {
+        TAKEN.set(TAKEN.get().max(Some(self)));
+        self
     }
 
     /// From now on this process does not take the route for `op` in `dtype` on this GPU.
@@ -63,9 +72,10 @@ impl Route {
         refused.iter().any(|(of, name, element, route)| *of == device && name == op && *element == dtype && *route == self)
     }
 
-    /// Runs `f` with no route faster than this one, on this thread; the fastest that it took, none when it made no product on a GPU.
+    /// Runs `f` on this thread, in which every product takes the last route that can compute it and is not behind this one; the last that it took, none
+    /// when it made no product on a GPU.
     pub fn at_most<T>(self, f: impl FnOnce() -> T) -> (T, Option<Self>) {
-        let before = (LIMIT.replace(self), TAKEN.replace(None));
+        let before = (LIMIT.replace(Some(self)), TAKEN.replace(None));
         let result = f();
         LIMIT.set(before.0);
         (result, TAKEN.replace(before.1))
@@ -74,7 +84,7 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        formatter.pad(match self {
             Self::Plain => "plain",
             Self::TensorCores => "mma.sync",
             Self::Hopper => "wgmma",

@@ -1,7 +1,11 @@
+use std::sync::{Arc, Mutex};
+
 use super::cuda::{Tiles, Windows, claims};
-use super::{Route, Tiling};
+use super::tuning::{Runs, Trial, Tuner, tune_by};
+use super::{Route, Shape, Tiling};
 use crate::autograd::Var;
-use crate::device::Device;
+use crate::device::{Device, recording};
+use crate::error::Result;
 use crate::ops::{self, Conv2dOptions, Epilogue};
 use crate::tensor::DType;
 use crate::testing::{assert_devices_agree, devices, random};
@@ -79,9 +83,63 @@ fn gpus_agree_on_every_route_and_take_the_fastest_that_may_be() {
         }
         assert_eq!(taken(device, Route::Hopper, strided, &[&[1, 6, 6, 8], &[8, 3, 3, 8]]), Some(fastest.min(Route::TensorCores)));
         // A route that was refused is passed over, for that op and type alone.
-        let choose = |dtype| Route::choose(cuda, "an op of this test", dtype, Route::ALL.into_iter());
+        let last = |dtype| Route::usable(cuda, "an op of this test", dtype, [Some(Route::TensorCores), Some(Route::Hopper)]).pop();
         fastest.refuse(cuda, "an op of this test", DType::F16);
-        assert!(choose(DType::F16) < fastest && choose(DType::BF16) == fastest && choose(DType::F32) == Route::Plain);
+        assert!(last(DType::F16) < Some(fastest) && last(DType::BF16) == Some(fastest) && last(DType::F32) == Some(Route::Plain));
+    }
+}
+
+/// Columns of the product that [`Backwards`] times; no other test has so many.
+const TIMED: usize = 5000;
+
+/// Says that plain kernels are the fastest.
+#[derive(Default)]
+struct Backwards {
+    runs: Mutex<Vec<Runs>>,
+}
+
+impl Tuner for Backwards {
+    fn kept(&self, _: &Shape) -> Option<Vec<Trial>> {
+        None
+    }
+
+    fn tune(&self, shape: &Shape, routes: &[Route], measure: &mut dyn FnMut(Route) -> Result<Runs>) -> Vec<Trial> {
+        if shape.columns != TIMED {
+            return Vec::new();
+        }
+        self.runs.lock().unwrap().extend(routes.iter().map(|route| measure(*route).unwrap()));
+        routes.iter().map(|&route| Trial { route, milliseconds: 1.0 + f64::from(route as u8), error: None }).collect()
+    }
+}
+
+#[test]
+fn gpus_agree_on_the_route_that_was_fastest_in_every_batch() {
+    for device in devices() {
+        let Device::Cuda(cuda) = device else { continue };
+        let tuner = Arc::new(Backwards::default());
+        tune_by(cuda, Arc::<Backwards>::clone(&tuner));
+        let there = |shape: &[usize]| Var::constant(random("x", shape).to_dtype(DType::F16).unwrap().to_device(device).unwrap());
+        let weight = there(&[TIMED, 16]);
+        let linear = |rows: usize| ops::linear(&there(&[rows, 16]), &weight, None).unwrap();
+        linear(3);
+        let routes = Route::ALL.into_iter().filter(|route| route.is_on(cuda, DType::F16)).count();
+        {
+            let runs = tuner.runs.lock().unwrap();
+            assert_eq!(runs.len(), if routes > 1 { routes } else { 0 });
+            for Runs { milliseconds, error } in runs.iter() {
+                assert!((3..=21).contains(&milliseconds.len()) && milliseconds.iter().all(|time| *time > 0.0), "{milliseconds:?}");
+                assert!(error.unwrap() <= DType::F16.tolerance());
+            }
+        }
+        let pieces = recording::record(Some(cuda), || {
+            linear(300);
+            Ok(())
+        });
+        let launched: Vec<&str> = pieces.unwrap().iter().map(|piece| piece.name).filter(|name| name.starts_with("linear")).collect();
+        assert_eq!(launched, ["linear_forward_plain"]);
+        assert_eq!(tuner.runs.lock().unwrap().len(), if routes > 1 { routes } else { 0 }, "it is timed once");
+        // Who tells the routes is obeyed.
+        assert_eq!(Route::Hopper.at_most(|| linear(2)).1, Route::ALL.into_iter().rfind(|route| route.is_on(cuda, DType::F16)));
     }
 }
 

@@ -56,14 +56,9 @@ impl Case {
         if self.exact { &[DType::F32] } else { &[DType::F32, DType::F16, DType::BF16] }
     }
 
-    /// What the relative error may be: a few roundings of the element type.
+    /// What the relative error may be.
     pub(super) fn tolerance(&self, dtype: DType) -> f64 {
-        match dtype {
-            _ if self.exact => 0.0,
-            DType::F32 | DType::I32 => 1e-5,
-            DType::F16 => 3e-3,
-            DType::BF16 => 2.4e-2,
-        }
+        if self.exact { 0.0 } else { dtype.tolerance() }
     }
 }
 

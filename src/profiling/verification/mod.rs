@@ -1,22 +1,19 @@
 //! Whether a GPU's kernels are right: every op on random data against the CPU, values and gradients, in every element type. A layout of fragments that
 //! was never seen on some GPU must not spoil anyone's images, so a GPU is checked before its first use by a build of the program and the verdict is kept.
-//! Where an op has several kernels ([`Route`]), each is judged by itself, and the others are used in place of one that is wrong.
+//! Where an op has several kernels ([`Route`]), each is judged by itself, and the others are used in place of one that is wrong; of those that are right,
+//! the fastest for a shape is found by [`tuning`].
 
 mod cases;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::{kept, tuning};
 use crate::autograd::Var;
 use crate::device::Device;
-use crate::device::cuda::{Cache, Compiler, Cuda, KERNELS, Variant, compile_all};
-use crate::digest::hexadecimal;
+use crate::device::cuda::{Cache, Cuda, Variant, compile_all, poisoned};
 use crate::error::{Context, Result, bail};
-use crate::files;
 use crate::ops::Route;
 use crate::tensor::random::Stream;
 use crate::tensor::{DType, Tensor};
@@ -26,8 +23,8 @@ use cases::Case;
 /// Set to 1 to use kernels that were not verified on this GPU.
 pub const UNVERIFIED_VARIABLE: &str = "ANODIFF_UNVERIFIED";
 
-/// Larger files are not verdicts of ours.
-const LARGEST_FILE: u64 = 1 << 20;
+/// The cache's folder of verdicts.
+const FOLDER: &str = "verdicts";
 
 /// How one op in one element type compares with the CPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +97,8 @@ impl Verification {
     }
 }
 
-/// Lets a GPU be used whose kernels are right: verifies them when no verdict is kept for this GPU, driver, compiler and build.
+/// Lets a GPU be used whose kernels are right: verifies them when no verdict is kept for this GPU, driver, compiler and build. From then on products of
+/// new shapes are timed by each right route when they first come up ([`tuning`]).
 ///
 /// # Errors
 /// When an op is wrong for which there are no other kernels, naming it.
@@ -126,6 +124,7 @@ pub fn ensure_verified(cuda: Cuda) -> Result<()> {
             wrong.join(", ")
         );
     }
+    tuning::start(cuda);
     Ok(())
 }
 
@@ -170,7 +169,7 @@ fn judge_kernels(case: &Case, cuda: Cuda, dtype: DType) -> Vec<Verdict> {
 }
 
 fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
-    let compared = errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device));
+    let compared = poisoned(|| errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device)));
     let (error, failure) = match compared {
         // Not a number, of either sign, is larger than everything.
         Ok(errors) => (errors.into_iter().map(|error| if error.is_nan() { f64::INFINITY } else { error }).max_by(f64::total_cmp), None),
@@ -223,30 +222,17 @@ fn random(name: &str, shape: &[usize]) -> Result<Tensor> {
     Stream::new(0, name, &[]).normal(shape)
 }
 
-/// Where the verdict on a GPU is kept: another GPU, driver, compiler or kernel has another file.
-fn file(cuda: Cuda) -> Option<PathBuf> {
-    let (properties, compiler) = (cuda.properties(), Compiler::find().ok()?);
-    let mut hash = Sha256::new();
-    let about = format!("{} {} {:?} {:?} {}", properties.name, properties.capability, properties.driver, compiler.version, compiler.file);
-    for part in std::iter::once(about.as_str()).chain(KERNELS.iter().map(|kernel| kernel.text)).chain([env!("CARGO_PKG_VERSION")]) {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let folder = Cache::of_user()?.folder().with_file_name("verdicts");
-    Some(folder.join(format!("{}.json", hexadecimal(&hash.finalize()[..16]))))
-}
-
+/// The verdict on a GPU that was kept, if there is one.
 fn kept(cuda: Cuda) -> Option<Verification> {
-    serde_json::from_slice(&files::read_limited(&file(cuda)?, LARGEST_FILE).ok()?).ok()
+    kept::read(&kept::file(cuda, FOLDER)?).unwrap_or_else(|error| {
+        note(&format!("{error:#}; {cuda} is verified again"));
+        None
+    })
 }
 
 /// A verdict that cannot be kept costs time at the next start and nothing else.
 fn keep(cuda: Cuda, verification: &Verification) {
-    let write = |path: PathBuf| -> Result<()> {
-        files::create_folder(path.parent().unwrap_or(&path))?;
-        files::write_bytes_atomic(&path, &serde_json::to_vec_pretty(verification)?)
-    };
-    if let Some(Err(error)) = file(cuda).map(write) {
+    if let Some(Err(error)) = kept::file(cuda, FOLDER).map(|path| kept::write(&path, verification)) {
         note(&format!("the verdict on {cuda} is not kept: {error:#}"));
     }
 }

@@ -1,4 +1,6 @@
-//! `anodiff kernels`: the CUDA kernels inside the program, their compilation ahead of time and their comparison with the CPU.
+//! `anodiff kernels`: the CUDA kernels inside the program, their compilation ahead of time, their comparison with the CPU, and their times.
+
+mod tune;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,13 @@ enum Action {
     /// compared by each of their kernels: plain, mma.sync, wgmma. Exit code 1 when something is wrong: then the op's other kernels are used, or, if it has
     /// none, the GPU is not. ANODIFF_UNVERIFIED=1 uses a GPU without.
     Verify(Verify),
+    /// Time every right kernel of each matrix product of a model on a GPU, and take the fastest from then on
+    ///
+    /// Done by itself for products that come up for the first time, on what is computed then; this does it ahead, and again for those that are known. The
+    /// times are kept beside the verdict of `verify`, for all processes; they never change but by this command. One kernel is taken for a product
+    /// whatever the batch, since results differ by roundings: give the --size and --batch that you generate with. A kernel whose result is not that of the
+    /// plain one is not taken.
+    Tune(tune::Arguments),
 }
 
 /// `anodiff kernels verify`: what to compare.
@@ -104,6 +113,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         Action::List => list(globals),
         Action::Compile(chosen) => compile(chosen, globals),
         Action::Verify(chosen) => verify(chosen, globals),
+        Action::Tune(chosen) => tune::run(chosen, globals),
     }
 }
 
@@ -177,8 +187,13 @@ fn write_binaries(folder: &Path, variants: &[Variant], results: &[Compiled]) -> 
     })
 }
 
+/// The device that is asked for, which must be a GPU.
+fn gpu_of(globals: &Globals) -> &str {
+    if globals.device == "auto" { "cuda" } else { &globals.device }
+}
+
 fn verify(chosen: &Verify, globals: &Globals) -> Result<()> {
-    let text = if globals.device == "auto" { "cuda" } else { &globals.device };
+    let text = gpu_of(globals);
     let Device::Cuda(cuda) = Device::parse(text)? else { invalid_input!("--device {text}: expected a GPU to compare with the CPU") };
     let verification = verification::verify(cuda, |op| chosen.op.is_empty() || chosen.op.iter().any(|name| op.starts_with(name.as_str())))?;
     if verification.verdicts.is_empty() {
