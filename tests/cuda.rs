@@ -8,24 +8,13 @@ use std::process::Output;
 
 use anodiff::autograd::Var;
 use anodiff::device::Device;
-use anodiff::device::cuda::{Cuda, Launch};
+use anodiff::device::cuda::Launch;
 use anodiff::error::{Result, exit_code};
 use anodiff::ops;
 use anodiff::tensor::replay::{Repetition, Tensors, numbers};
 use anodiff::tensor::{DType, Tensor, scratch};
 use anodiff::testing::{assert_close, devices, random};
-use emulator::{Emulator, Order, Sanitizer, emulated, emulated_pooled, emulated_with, is_emulated};
-
-/// One way in which the device may order its work, and another; with the checks of addresses.
-const WAYS: [(Sanitizer, Order); 3] =
-    [(Sanitizer::None, Order::LateAndForward), (Sanitizer::None, Order::EagerAndReverse), (Sanitizer::AddressAndUndefined, Order::LateAndForward)];
-
-fn cuda() -> Cuda {
-    match Device::parse("cuda") {
-        Ok(Device::Cuda(cuda)) => cuda,
-        other => panic!("no device: {other:?}"),
-    }
-}
+use emulator::{Emulator, Order, Sanitizer, WAYS, cuda, emulated, emulated_pooled, emulated_with, is_emulated};
 
 #[test]
 fn elements_come_back_and_types_round_as_on_the_cpu() {

@@ -16,6 +16,7 @@ use anodiff::data::foreground::foreground;
 use anodiff::data::mask_rules::share_on;
 use anodiff::data::picture::Picture;
 use anodiff::models::base::BaseModel;
+use anodiff::nn::Placement;
 use program::{World, interrupt, refused, succeed};
 
 impl World {
@@ -108,7 +109,7 @@ fn shares_of_a_run_make_what_one_process_makes() {
 fn cheap_masks_obey_their_rules_whatever_the_seed() {
     const SIDE: usize = 32;
     let world = World::new();
-    let base = BaseModel::load(Some(&world.path("model"))).unwrap();
+    let base = BaseModel::load(Some(&world.path("model")), Placement::HOST).unwrap();
     let dataset = Dataset::scan(&world.path("data")).unwrap();
     // A dark disc, a little grainy, on an even bright ground.
     let shade = |index: usize| {

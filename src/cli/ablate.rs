@@ -19,6 +19,7 @@ use crate::evaluation::ablation::{self, Plan, VARIANTS, table};
 use crate::evaluation::experiment;
 use crate::evaluation::localization::Settings;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
 use crate::{files, invalid_input};
@@ -99,7 +100,7 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let base = BaseModel::load(arguments.model.as_deref())?;
+    let base = BaseModel::load(arguments.model.as_deref(), Placement::HOST)?;
     let plan = arguments.plan(globals.seed, base.resolution())?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;

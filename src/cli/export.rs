@@ -17,6 +17,7 @@ use crate::data::export::{self, Exported};
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::training::progress::Progress;
 use crate::training::signals;
 
@@ -86,7 +87,7 @@ impl Arguments {
         let Some(run) = &self.learned else {
             invalid_input!("--format {} needs --learned RUN, the folder that `anodiff train --out` filled", self.format);
         };
-        let base = BaseModel::load(self.model.as_deref())?;
+        let base = BaseModel::load(self.model.as_deref(), Placement::HOST)?;
         let mut tensors = Learned::load(&learned_file(run), &base)?.tensors()?;
         let masks = mask_file(run);
         if masks.is_file() && masks != *run {

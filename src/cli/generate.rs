@@ -96,15 +96,12 @@ struct Outcome {
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let kind = Kind::new(&arguments.object, &arguments.defect);
     let shard = Shard::parse(&arguments.shard, |name| std::env::var(name).ok())?;
-    let base = BaseModel::load(arguments.model.as_deref())?;
+    let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
     let learned = Learned::load(&learned_file(&arguments.learned), &base)?;
     learned.position(&kind)?;
     let settings = arguments.settings(&learned.metadata.preset)?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let dataset = Dataset::scan(&arguments.data)?;
-    let placement = globals.placement()?;
-    base.place(placement)?;
-    learned.place(placement.device)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
     signals::install()?;

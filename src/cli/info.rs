@@ -10,6 +10,7 @@ use crate::device::cuda::{self, Compiler, Properties};
 use crate::diffusion::{Prediction, Schedule};
 use crate::error::Result;
 use crate::models::base::{BaseModel, Part};
+use crate::nn::Placement;
 
 /// `anodiff info`: which model to describe.
 #[derive(Debug, Args)]
@@ -93,8 +94,8 @@ const FORMATS: Formats = Formats {
 /// Exit code 2 when `--model` is given and is no usable base model.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let model = match &arguments.model {
-        Some(folder) => Some(describe(BaseModel::load(Some(folder))?, folder.display().to_string())?),
-        None if BaseModel::is_embedded() => Some(describe(BaseModel::load(None)?, "embedded".to_owned())?),
+        Some(folder) => Some(describe(BaseModel::load(Some(folder), Placement::HOST)?, folder.display().to_string())?),
+        None if BaseModel::is_embedded() => Some(describe(BaseModel::load(None, Placement::HOST)?, "embedded".to_owned())?),
         None => None,
     };
     let device = Device {

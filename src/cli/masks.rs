@@ -90,9 +90,8 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let shard = Shard::parse(&arguments.shard, |name| std::env::var(name).ok())?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let dataset = arguments.selection.scan(&arguments.data)?;
-    let base = BaseModel::load(arguments.model.as_deref())?;
+    let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
     let (masks, preset, side) = arguments.source(&base)?;
-    base.place(globals.placement()?)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
     signals::install()?;

@@ -16,6 +16,7 @@ use crate::data::dataset::{Dataset, Split};
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::training::embeddings::{self, LEARNED};
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
@@ -113,20 +114,19 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     };
     outside_of_data(&arguments.out, &arguments.data)?;
     let dataset = arguments.selection.scan(&arguments.data)?;
-    let base = BaseModel::load(arguments.model.as_deref())?;
+    let placement = if arguments.dry_run { Placement::HOST } else { globals.placement()? };
+    let base = BaseModel::load(arguments.model.as_deref(), placement)?;
     let resolution = resolution(arguments.resolution, &base)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     warn_of_few_pairs(&dataset, preset.name);
     let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
+    learned.place(placement.device)?;
     if let Some(path) = &arguments.encoder_weights {
         learned.start_encoder_from(path)?;
     }
     if arguments.dry_run {
         return outline(&learned, &dataset, options.accumulate, globals);
     }
-    let placement = globals.placement()?;
-    base.place(placement)?;
-    learned.place(placement.device)?;
     let folder = RunFolder::open(&arguments.out, arguments.course.resume, &Resolved { seed: globals.seed, train: arguments })?;
     let (_, summary) = embeddings::train(folder.path(), &base, learned, &dataset, &options)?;
     let learned = arguments.out.join(LEARNED);

@@ -86,7 +86,8 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let dataset = arguments.selection.scan(&arguments.data)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let preset = arguments.preset(kinds.len())?;
-    let base = BaseModel::load(arguments.model.as_deref())?;
+    let placement = globals.placement()?;
+    let base = BaseModel::load(arguments.model.as_deref(), placement)?;
     let beside = arguments.out.join(LEARNED);
     let side = match arguments.resolution {
         None if beside.is_file() => Learned::load(&beside, &base)?.metadata.resolution,
@@ -94,8 +95,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     };
     let types = kinds.len();
     let learned = LearnedMasks::create(&base, preset, kinds, side, globals.seed)?;
-    let placement = globals.placement()?;
-    base.place(placement)?;
     learned.parameters().place(Placement::f32(placement.device))?;
     let folder = RunFolder::open(&arguments.out.join(STAGE), arguments.course.resume, &Resolved { seed: globals.seed, train_masks: arguments })?;
     let (_, summary) = masks::train(folder.path(), &base, learned, &dataset, &options)?;

@@ -12,6 +12,7 @@ use crate::autograd::Var;
 use crate::error::{Result, bail};
 use crate::invalid_input;
 use crate::models::resnet::{FreshResNet, PretrainedBackbone, ResNetClassifier, ResNetConfig};
+use crate::nn::Placement;
 use crate::ops;
 use crate::tensor::Tensor;
 use crate::tensor::random::Sampler;
@@ -53,7 +54,7 @@ impl Settings {
     /// # Errors
     /// When the file does not fit (exit code 2).
     pub fn backbone(&self, path: &Path) -> Result<PretrainedBackbone> {
-        PretrainedBackbone::load(path, &self.config())
+        PretrainedBackbone::load(path, &self.config(), Placement::HOST)
     }
 }
 

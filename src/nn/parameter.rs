@@ -22,6 +22,23 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// Whether the elements lie in the same order there and here.
+    pub fn keeps_order(self) -> bool {
+        match self {
+            Self::Plain | Self::PointwiseWeight => true,
+            Self::ConvWeight => false,
+        }
+    }
+
+    /// The engine's shape for a checkpoint's.
+    pub fn shape(self, checkpoint: &[usize]) -> Vec<usize> {
+        match (self, checkpoint) {
+            (Self::ConvWeight, &[outputs, inputs, height, width]) => vec![outputs, height, width, inputs],
+            (Self::PointwiseWeight, &[outputs, inputs, ..]) => vec![outputs, inputs],
+            _ => checkpoint.to_vec(),
+        }
+    }
+
     /// Checkpoint's order to the engine's.
     pub fn from_checkpoint(self, value: Tensor) -> Result<Tensor> {
         match self {

@@ -14,6 +14,11 @@ pub trait ParameterSource {
     /// that make values. A source that reads files notes a missing or mis-shaped name, returns zeros of the right shape, and reports all of them
     /// together when the model is complete.
     fn fetch(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor>;
+
+    /// [`ParameterSource::fetch`] in the engine's `layout`. A source that brings parameters to a device does so here.
+    fn fetch_as(&self, name: &str, shape: &[usize], init: Init, layout: Layout) -> Result<Tensor> {
+        layout.from_checkpoint(self.fetch(name, shape, init)?)
+    }
 }
 
 /// A place in a model: the dotted prefix of its parameters' checkpoint names, and the source that they come from.
@@ -51,14 +56,14 @@ impl<'a> Path<'a> {
     /// A parameter whose `shape` is the checkpoint's and which the engine keeps in `layout`.
     pub fn with_layout(&self, leaf: &str, shape: &[usize], init: Init, layout: Layout) -> Result<Parameter> {
         let name = self.name(leaf);
-        let value = layout.from_checkpoint(self.source.fetch(&name, shape, init)?)?;
+        let value = self.source.fetch_as(&name, shape, init, layout)?;
         Ok(self.register(Parameter::new(name, value, layout)))
     }
 
     /// A value that is saved but never trained: running statistics.
     pub fn buffer(&self, leaf: &str, shape: &[usize], init: Init) -> Result<Parameter> {
         let name = self.name(leaf);
-        let value = self.source.fetch(&name, shape, init)?;
+        let value = self.source.fetch_as(&name, shape, init, Layout::Plain)?;
         Ok(self.register(Parameter::buffer(name, value)))
     }
 

@@ -21,8 +21,19 @@ impl Resident for Tensor {
 /// # Errors
 /// When the GPU's memory is full (exit code 2).
 pub fn scratch(cuda: &Cuda, shape: &[usize], dtype: DType) -> Result<Tensor> {
-    let storage = CudaStorage::scratch(*cuda, shape.iter().product(), dtype)?;
-    Ok(Tensor { storage: Arc::new(Storage::Cuda(storage)), shape: shape.into() })
+    Tensor::on_gpu(CudaStorage::scratch(*cuda, shape.iter().product(), dtype)?, shape)
+}
+
+impl Tensor {
+    /// Elements in a GPU's memory that already have the order of `shape`.
+    ///
+    /// # Errors
+    /// When the number of elements is not the product of the shape.
+    pub(crate) fn on_gpu(storage: CudaStorage, shape: &[usize]) -> Result<Self> {
+        let (found, expected) = (storage.elements(), shape.iter().product::<usize>());
+        ensure!(found == expected, "a tensor of shape {shape:?} has {expected} elements, found {found}");
+        Ok(Self { storage: Arc::new(Storage::Cuda(storage)), shape: shape.into() })
+    }
 }
 
 pub(super) fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor> {

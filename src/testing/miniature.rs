@@ -12,6 +12,8 @@ use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::models::base::{BaseModel, Configs};
 use crate::models::tokenizer::ClipTokenizer;
+#[cfg(test)]
+use crate::nn::Placement;
 use crate::tensor::DType;
 use crate::tensor::random::Sampler;
 
@@ -110,7 +112,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         model(&folder.path().join("model"), 1);
         data_set(&folder.path().join("data"), 6);
-        let base = BaseModel::load(Some(&folder.path().join("model"))).expect("the model");
+        let base = BaseModel::load(Some(&folder.path().join("model")), Placement::HOST).expect("the model");
         let dataset = Dataset::scan(&folder.path().join("data")).expect("the data set");
         Self { folder, base, dataset }
     }

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rayon::prelude::*;
 use sha2::Digest;
 
+use crate::device::Device;
+use crate::device::cuda::{Cuda, Staging};
 use crate::error::{Context, Result};
-use crate::nn::{Init, ParameterSource};
+use crate::nn::{Init, Layout, ParameterSource, Placement};
 use crate::tensor::Tensor;
 use crate::weights::alias::{aliases, is_ignorable, same_elements};
 use crate::weights::digest;
@@ -16,6 +18,7 @@ use crate::weights::fit::{Fit, Misshaped};
 use crate::weights::folder::{Bytes, Folder};
 use crate::weights::header::{Entry, Header, PREFIX, header_length, shown};
 use crate::weights::stored::{Precision, StoredType, read_tensor};
+use crate::weights::upload::{BUFFER, upload};
 use crate::{input_error, invalid_input};
 
 /// The tensors of one or more safetensors files. Only headers are in memory; a tensor is read when it is asked for.
@@ -25,7 +28,10 @@ pub struct Archive {
     files: Arc<Vec<WeightFile>>,
     tensors: BTreeMap<String, Place>,
     precision: Precision,
+    placement: Placement,
     fit: Mutex<Fit>,
+    /// What parameters go to a GPU through, from the first one on.
+    staging: Mutex<Option<Staging>>,
 }
 
 #[derive(Debug)]
@@ -95,7 +101,15 @@ impl Archive {
             }
             files.push(WeightFile { label, bytes, metadata: header.metadata });
         }
-        Ok(Self { label, files: Arc::new(files), tensors, precision: Precision::Widened, fit: Mutex::default() })
+        Ok(Self {
+            label,
+            files: Arc::new(files),
+            tensors,
+            precision: Precision::Widened,
+            placement: Placement::HOST,
+            fit: Mutex::default(),
+            staging: Mutex::default(),
+        })
     }
 
     /// Some of the tensors under other names: `rename` gives the new names of each, none for one to leave out, several for one whose rows are that many
@@ -118,12 +132,20 @@ impl Archive {
                 }
             }
         }
-        Ok(Self { label, files: Arc::clone(&self.files), tensors, precision: self.precision, fit: Mutex::default() })
+        let (files, precision, placement) = (Arc::clone(&self.files), self.precision, self.placement);
+        Ok(Self { label, files, tensors, precision, placement, fit: Mutex::default(), staging: Mutex::default() })
     }
 
     /// Sets how floating-point elements come into memory; widened to f32 unless said.
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
+        self
+    }
+
+    /// Sets where a model's parameters go and in what: into host memory as f32 unless said. To a GPU they go in pieces, so that none of them is in host
+    /// memory as a whole.
+    pub fn with_placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
         self
     }
 
@@ -179,9 +201,34 @@ impl Archive {
     }
 
     fn read(&self, place: &Place) -> Result<Tensor> {
-        let (file, entry) = (&self.files[place.file], &place.entry);
-        read_tensor(entry.stored, &entry.shape, self.precision, |offset, part| file.bytes.read_at(&file.label, entry.bytes.start + offset, part))
-            .with_context(|| format!("{}: tensor {}", file.label, shown(&entry.name)))
+        let (entry, read) = (&place.entry, |offset, part: &mut [u8]| self.read_at(place, offset, part));
+        read_tensor(entry.stored, &entry.shape, self.precision, read).with_context(|| self.name_of(place))
+    }
+
+    /// As a parameter of this shape and layout, on a GPU.
+    fn upload(&self, cuda: Cuda, place: &Place, shape: &[usize], layout: Layout) -> Result<Tensor> {
+        let mut staging = self.staging.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let staging = match &mut *staging {
+            Some(staging) => staging,
+            none => none.insert(Staging::new(cuda, self.buffer_bytes())?),
+        };
+        let read = |offset, part: &mut [u8]| self.read_at(place, offset, part);
+        upload(staging, place.entry.stored, shape, (layout, self.placement.dtype), read).with_context(|| self.name_of(place))
+    }
+
+    /// What a buffer for the largest tensor needs, if that is less than [`BUFFER`].
+    fn buffer_bytes(&self) -> usize {
+        let largest = self.tensors.values().map(|place| place.entry.shape.iter().product::<usize>()).max().unwrap_or(0);
+        (largest * self.placement.dtype.bytes()).clamp(1, BUFFER)
+    }
+
+    fn read_at(&self, place: &Place, offset: u64, part: &mut [u8]) -> Result<()> {
+        let file = &self.files[place.file];
+        file.bytes.read_at(&file.label, place.entry.bytes.start + offset, part)
+    }
+
+    fn name_of(&self, place: &Place) -> String {
+        format!("{}: tensor {}", self.files[place.file].label, shown(&place.entry.name))
     }
 
     /// SHA-256 over every tensor's name, element type, shape and bytes, in the order of their names: the same for any split into files.
@@ -227,6 +274,22 @@ impl Archive {
         self.tensors.get(name).or_else(|| aliases(name).iter().find_map(|alias| self.tensors.get(alias)))
     }
 
+    /// The tensor that a model asks for, if it is there and fits; that it was asked for, and what is wrong with it, is noted.
+    fn fitting(&self, name: &str, shape: &[usize]) -> Option<&Place> {
+        let Some(place) = self.find(name) else {
+            self.fit().missing.push((name.to_owned(), shape.to_vec()));
+            return None;
+        };
+        let entry = &place.entry;
+        self.fit().used.insert(entry.name.clone());
+        if same_elements(shape, &entry.shape) && entry.stored.is_float() {
+            return Some(place);
+        }
+        let found = if entry.stored.is_float() { format!("{:?}", entry.shape) } else { format!("{:?} of {}", entry.shape, entry.stored) };
+        self.fit().misshaped.push(Misshaped { name: entry.name.clone(), expected: shape.to_vec(), found });
+        None
+    }
+
     fn fit(&self) -> MutexGuard<'_, Fit> {
         self.fit.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -251,18 +314,18 @@ impl Archive {
 
 impl ParameterSource for Archive {
     fn fetch(&self, name: &str, shape: &[usize], _init: Init) -> Result<Tensor> {
-        let Some(place) = self.find(name) else {
-            self.fit().missing.push((name.to_owned(), shape.to_vec()));
-            return self.placeholder(shape);
-        };
-        let entry = &place.entry;
-        self.fit().used.insert(entry.name.clone());
-        if same_elements(shape, &entry.shape) && entry.stored.is_float() {
-            return self.read(place)?.reshape(shape);
+        match self.fitting(name, shape) {
+            Some(place) => self.read(place)?.reshape(shape),
+            None => self.placeholder(shape),
         }
-        let found = if entry.stored.is_float() { format!("{:?}", entry.shape) } else { format!("{:?} of {}", entry.shape, entry.stored) };
-        self.fit().misshaped.push(Misshaped { name: entry.name.clone(), expected: shape.to_vec(), found });
-        self.placeholder(shape)
+    }
+
+    fn fetch_as(&self, name: &str, shape: &[usize], init: Init, layout: Layout) -> Result<Tensor> {
+        let Device::Cuda(cuda) = self.placement.device else { return layout.from_checkpoint(self.fetch(name, shape, init)?) };
+        match self.fitting(name, shape) {
+            Some(place) => self.upload(cuda, place, shape, layout),
+            None => layout.from_checkpoint(self.placeholder(shape)?),
+        }
     }
 }
 

@@ -136,8 +136,8 @@ impl fmt::Display for Folder {
 
 /// The bytes of a weight file, read by position.
 ///
-/// A file on disk is read, not mapped: every element is copied into a tensor anyway, so a map would only double the resident memory, and a file that
-/// is cut while mapped kills the process, where a read ends with an error. It also needs no `unsafe`.
+/// A file on disk is read, not mapped: every element is copied into a tensor or a GPU's buffer anyway, so a map would only double the resident memory,
+/// and a file that is cut while mapped kills the process, where a read ends with an error. It also needs no `unsafe`.
 #[derive(Debug)]
 pub(super) enum Bytes {
     File { file: Mutex<File>, length: u64 },

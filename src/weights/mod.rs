@@ -1,4 +1,5 @@
-//! Reading and writing safetensors: checked before anything is allocated, read by position, written all or nothing.
+//! Reading and writing safetensors: checked before anything is allocated, read by position (for a GPU in pieces, on their way there), written all or
+//! nothing.
 //!
 //! [`Archive`] is the source of a model's parameters; it notes what does not fit and [`Archive::finish`] reports all of it. [`save`] writes.
 
@@ -11,6 +12,7 @@ mod header;
 mod locate;
 mod save;
 mod stored;
+mod upload;
 #[cfg(test)]
 mod tests;
 

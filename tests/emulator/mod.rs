@@ -19,6 +19,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use anodiff::device::Device;
+use anodiff::device::cuda::Cuda;
 use sha2::{Digest, Sha256};
 
 /// Set in processes that run on the emulator.
@@ -40,6 +42,10 @@ pub enum Order {
     /// Streams work at once; last threads and blocks first.
     EagerAndReverse,
 }
+
+/// One way in which the device may order its work, and another; with the checks of addresses.
+pub const WAYS: [(Sanitizer, Order); 3] =
+    [(Sanitizer::None, Order::LateAndForward), (Sanitizer::None, Order::EagerAndReverse), (Sanitizer::AddressAndUndefined, Order::LateAndForward)];
 
 impl Sanitizer {
     /// For g++, when it compiles kernels and the parts of the engine that touch their memory.
@@ -202,6 +208,14 @@ fn emulated_as<F: FnOnce()>(ways: &[(Sanitizer, Order)], change: impl Fn(&mut Co
 /// Whether this process was started on the emulated device.
 pub fn is_emulated() -> bool {
     std::env::var_os(MARK).is_some()
+}
+
+/// The device, in a process that was started on it.
+pub fn cuda() -> Cuda {
+    match Device::parse("cuda") {
+        Ok(Device::Cuda(cuda)) => cuda,
+        other => panic!("no device: {other:?}"),
+    }
 }
 
 /// `target/`, from the place of the running test: `target/release/deps/name-hash`.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::testing::{miniature, random};
 
 const ROWS: usize = 5;
@@ -7,7 +8,7 @@ const ROWS: usize = 5;
 fn base() -> BaseModel {
     let folder = tempfile::tempdir().unwrap();
     miniature::model(folder.path(), 1);
-    BaseModel::load(Some(folder.path())).unwrap()
+    BaseModel::load(Some(folder.path()), Placement::HOST).unwrap()
 }
 
 fn conditioner<'a>(base: &'a BaseModel, sentences: &[&str], mode: ConditioningMode) -> Result<Conditioner<'a>> {

@@ -2,6 +2,7 @@ use super::*;
 use crate::anomaly::presets::{Preset, PresetName};
 use crate::anomaly::reweighting::Reweighting;
 use crate::anomaly::templates::Templates;
+use crate::nn::Placement;
 use crate::testing::{miniature, random};
 
 const SIDE: usize = miniature::RESOLUTION;
@@ -9,7 +10,7 @@ const SIDE: usize = miniature::RESOLUTION;
 fn setup(name: PresetName) -> (BaseModel, Learned) {
     let folder = tempfile::tempdir().unwrap();
     miniature::model(folder.path(), 1);
-    let base = BaseModel::load(Some(folder.path())).unwrap();
+    let base = BaseModel::load(Some(folder.path()), Placement::HOST).unwrap();
     let preset = Preset::new(name);
     let templates = Templates::built_in(preset.templates);
     let learned = Learned::create(&base, preset, templates, vec![kind()], SIDE, 5).unwrap();

@@ -3,13 +3,14 @@ use crate::anomaly::learned::Kind;
 use crate::anomaly::presets::{Preset, PresetName};
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::Dataset;
+use crate::nn::Placement;
 use crate::testing::{miniature, relative_error};
 
 fn setup(name: PresetName) -> (BaseModel, Learned, Examples) {
     let folder = tempfile::tempdir().unwrap();
     miniature::model(&folder.path().join("model"), 1);
     miniature::data_set(&folder.path().join("data"), 6);
-    let base = BaseModel::load(Some(&folder.path().join("model"))).unwrap();
+    let base = BaseModel::load(Some(&folder.path().join("model")), Placement::HOST).unwrap();
     let preset = Preset::new(name);
     let templates = Templates::built_in(preset.templates);
     let kinds = vec![Kind::new("plate", "dot"), Kind::new("plate", "line")];

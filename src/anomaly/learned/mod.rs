@@ -69,12 +69,12 @@ impl Learned {
         Ok(learned)
     }
 
-    /// Reads a file and checks that it is for this base model.
+    /// Reads a file onto the base model's device, and checks that it is for this base model.
     ///
     /// # Errors
-    /// When the file is damaged, not a learned file, of another format, or of another base model (exit code 2).
+    /// When the file is damaged, not a learned file, of another format, or of another base model, or when the GPU's memory is full (exit code 2).
     pub fn load(path: &FilePath, base: &BaseModel) -> Result<Self> {
-        let archive = Archive::open(path)?;
+        let archive = Archive::open(path)?.with_placement(Placement::f32(base.unet.placement().device));
         let origin = path.display().to_string();
         let Some(text) = archive.metadata().remove(Metadata::KEY) else {
             invalid_input!(
@@ -126,7 +126,8 @@ impl Learned {
                 path.display()
             )
         };
-        PretrainedBackbone::load(path, &config.backbone).context("--encoder-weights")?.copy_into(&self.parameters, "spatial.")
+        let placement = Placement::f32(self.parameters.iter().next().map_or(Device::Cpu, |first| first.placement().device));
+        PretrainedBackbone::load(path, &config.backbone, placement).context("--encoder-weights")?.copy_into(&self.parameters, "spatial.")
     }
 
     /// Everything that is trained or saved.

@@ -6,7 +6,7 @@ use crate::testing::{Scattered, miniature};
 
 fn base(folder: &FilePath, seed: u64) -> BaseModel {
     miniature::model(folder, seed);
-    BaseModel::load(Some(folder)).unwrap()
+    BaseModel::load(Some(folder), Placement::HOST).unwrap()
 }
 
 fn kinds() -> Vec<Kind> {

@@ -17,7 +17,7 @@ use crate::anomaly::templates::Templates;
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
-use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, RandomInit};
+use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, Placement, RandomInit};
 use crate::tensor::Tensor;
 use crate::weights::{self, Archive};
 
@@ -60,12 +60,13 @@ impl LearnedMasks {
         Ok(masks)
     }
 
-    /// Reads a file and checks that it is for this base model.
+    /// Reads a file onto the base model's device, and checks that it is for this base model.
     ///
     /// # Errors
     /// When the file is missing or damaged, not one of `train-masks`, of another format, or of another base model (exit code 2).
     pub fn load(path: &FilePath, base: &BaseModel) -> Result<Self> {
         let archive = Archive::open(path).context("learned masks are made by `anodiff train-masks`")?;
+        let archive = archive.with_placement(Placement::f32(base.unet.placement().device));
         let origin = path.display().to_string();
         let Some(text) = archive.metadata().remove(MaskMetadata::KEY) else {
             invalid_input!("{origin}: no learned masks: no entry `{}` in its header; expected a file of `anodiff train-masks`", MaskMetadata::KEY)

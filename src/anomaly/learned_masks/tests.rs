@@ -54,7 +54,7 @@ fn a_file_comes_back_and_others_are_refused() {
     let error = masks(&world, PresetName::Paper).position(&Kind::new("plate", "dott")).unwrap_err();
     assert!(error.to_string().contains("plate+dot"), "{error}");
     miniature::model(&world.folder.path().join("other"), 2);
-    let other = BaseModel::load(Some(&world.folder.path().join("other"))).unwrap();
+    let other = BaseModel::load(Some(&world.folder.path().join("other")), Placement::HOST).unwrap();
     let error = LearnedMasks::load(&world.folder.path().join(LEARNED_MASKS), &other).unwrap_err();
     assert!(exit_code(&error) == 2 && error.to_string().contains("base model"), "{error}");
 }

@@ -88,8 +88,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         invalid_input!("--steps {} --count {}: expected at least 1 of each", arguments.steps, arguments.count);
     }
     let started = Instant::now();
-    let base = BaseModel::load(arguments.model.as_deref())?;
-    base.place(globals.placement()?)?;
+    let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
     files::create_folder(&arguments.out)?;
     let data = arguments.out.join("data");
     note("1 of 4: writing the demo data set");

@@ -23,7 +23,7 @@ const OLDEST_DRIVER: i32 = 12_000;
 /// Dynamic shared memory that a kernel may use without asking for more.
 const SHARED_UNASKED: u32 = 48 << 10;
 
-/// A GPU in use. All work goes to one stream, so it runs in the order in which it was asked for.
+/// A GPU in use. All work goes to one stream, so it runs in the order in which it was asked for; only weights come by streams of their own ([`super::Staging`]).
 #[derive(Clone, Copy)]
 pub struct Cuda(&'static Gpu);
 
@@ -142,7 +142,8 @@ impl Gpu {
             ));
         }
         let context = CudaContext::new(ordinal as usize).map_err(unusable)?;
-        // SAFETY: there is one stream, whose order is all the order that is needed; tensors are freed on it as well.
+        // SAFETY: there is one stream, whose order is all the order that is needed; tensors are freed on it as well. `Staging`, which has another, orders its
+        // copies by events of its own.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(unusable)?;
         keep_freed_memory(&context).map_err(unusable)?;

@@ -17,6 +17,7 @@ mod pool;
 mod ranges;
 mod resources;
 mod sources;
+mod staging;
 mod tensor_map;
 
 pub use architecture::Architecture;
@@ -32,3 +33,4 @@ pub use nvrtc::Compiler;
 pub use ranges::Ranges;
 pub use resources::Resources;
 pub use sources::{Entry, KERNELS, Kernel, Kind, Parameter, Pointee};
+pub use staging::Staging;

@@ -3,6 +3,7 @@ use crate::anomaly::presets::{EncoderKind, PresetName};
 use crate::anomaly::reweighting::Mode;
 use crate::data::dataset::SplitRule;
 use crate::evaluation::localization::Settings;
+use crate::nn::Placement;
 use crate::testing::miniature;
 
 struct Silent;
@@ -58,7 +59,7 @@ fn variants_are_trained_generated_and_measured_once() {
     let (model, data, out) = (folder.path().join("model"), folder.path().join("data"), folder.path().join("out"));
     miniature::model(&model, 1);
     miniature::data_set(&data, 6);
-    let (base, dataset) = (BaseModel::load(Some(&model)).unwrap(), Dataset::scan(&data).unwrap());
+    let (base, dataset) = (BaseModel::load(Some(&model), Placement::HOST).unwrap(), Dataset::scan(&data).unwrap());
     let plan = plan(&[VARIANTS[0], VARIANTS[6], VARIANTS[4]]);
     let mut started = 0;
     let run = |started: &mut usize| {

@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::data::dataset::KeepList;
 use crate::error::exit_code;
+use crate::nn::Placement;
 use crate::testing::miniature;
 
 const SIDE: usize = 32;
@@ -41,7 +42,7 @@ fn world(folder: &Path) -> (Dataset, BaseModel) {
         lines.push_str(&format!("{line}\n"));
     }
     fs::write(pairs.join("manifest.jsonl"), lines).unwrap();
-    (dataset, BaseModel::load(Some(&folder.join("model"))).unwrap())
+    (dataset, BaseModel::load(Some(&folder.join("model")), Placement::HOST).unwrap())
 }
 
 #[test]

@@ -73,15 +73,17 @@ pub struct Configs<'a> {
 }
 
 impl BaseModel {
-    /// Loads a folder in the diffusers layout or an original checkpoint in one `.safetensors` file; without either, the model embedded in the program.
+    /// Loads a folder in the diffusers layout or an original checkpoint in one `.safetensors` file; without either, the model embedded in the program. The
+    /// parameters go to where and in what the networks shall compute as they are read; [`BaseModel::hash`] is that of the files.
     ///
     /// # Errors
-    /// When it is another kind of model (named as what it is), a file is missing or damaged, or the parts do not fit together (exit code 2).
-    pub fn load(path: Option<&FilePath>) -> Result<Self> {
+    /// When it is another kind of model (named as what it is), a file is missing or damaged, the parts do not fit together, or the GPU's memory is full
+    /// (exit code 2).
+    pub fn load(path: Option<&FilePath>, placement: Placement) -> Result<Self> {
         let source = Source::open(path)?;
-        let (text_encoder, text_part) = parts::text_encoder(&source)?;
-        let (unet, unet_part) = parts::unet(&source)?;
-        let (vae, vae_part) = parts::vae(&source)?;
+        let (text_encoder, text_part) = parts::text_encoder(&source, placement)?;
+        let (unet, unet_part) = parts::unet(&source, placement)?;
+        let (vae, vae_part) = parts::vae(&source, placement)?;
         let model = Self {
             text_encoder,
             unet,
@@ -127,23 +129,17 @@ impl BaseModel {
 
     /// Loads the text encoder alone.
     pub fn load_text_encoder(path: Option<&FilePath>, placement: Placement) -> Result<ClipTextModel> {
-        let (network, part) = parts::text_encoder(&Source::open(path)?)?;
-        part.parameters.place(placement)?;
-        Ok(network)
+        Ok(parts::text_encoder(&Source::open(path)?, placement)?.0)
     }
 
     /// Loads the UNet alone.
     pub fn load_unet(path: Option<&FilePath>, placement: Placement) -> Result<Unet> {
-        let (network, part) = parts::unet(&Source::open(path)?)?;
-        part.parameters.place(placement)?;
-        Ok(network)
+        Ok(parts::unet(&Source::open(path)?, placement)?.0)
     }
 
     /// Loads the autoencoder alone.
     pub fn load_vae(path: Option<&FilePath>, placement: Placement) -> Result<AutoencoderKl> {
-        let (network, part) = parts::vae(&Source::open(path)?)?;
-        part.parameters.place(placement)?;
-        Ok(network)
+        Ok(parts::vae(&Source::open(path)?, placement)?.0)
     }
 
     /// Brings all three networks to where and in what they shall compute. [`BaseModel::hash`] stays that of the files.

@@ -7,7 +7,7 @@ use crate::models::base::source::Source;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::{AutoencoderKl, VaeConfig};
-use crate::nn::{ParameterSet, ParameterSource, Path};
+use crate::nn::{ParameterSet, ParameterSource, Path, Placement};
 use crate::tensor::Tensor;
 use crate::weights::{self, Archive, Folder};
 
@@ -62,16 +62,16 @@ impl Part {
     }
 }
 
-pub(super) fn text_encoder(source: &Source) -> Result<(ClipTextModel, Part)> {
-    read(source, "text_encoder", "model", Kind::TextEncoder, |source, config| build_text_encoder(source, config))
+pub(super) fn text_encoder(source: &Source, placement: Placement) -> Result<(ClipTextModel, Part)> {
+    read((source, placement), "text_encoder", "model", Kind::TextEncoder, |source, config| build_text_encoder(source, config))
 }
 
-pub(super) fn unet(source: &Source) -> Result<(Unet, Part)> {
-    read(source, "unet", "diffusion_pytorch_model", Kind::Unet, |source, config| build_unet(source, config))
+pub(super) fn unet(source: &Source, placement: Placement) -> Result<(Unet, Part)> {
+    read((source, placement), "unet", "diffusion_pytorch_model", Kind::Unet, |source, config| build_unet(source, config))
 }
 
-pub(super) fn vae(source: &Source) -> Result<(AutoencoderKl, Part)> {
-    read(source, "vae", "diffusion_pytorch_model", Kind::Autoencoder, |source, config| build_vae(source, config))
+pub(super) fn vae(source: &Source, placement: Placement) -> Result<(AutoencoderKl, Part)> {
+    read((source, placement), "vae", "diffusion_pytorch_model", Kind::Autoencoder, |source, config| build_vae(source, config))
 }
 
 pub(super) fn build_text_encoder(source: &dyn ParameterSource, config: ConfigFile) -> Result<(ClipTextModel, Part)> {
@@ -92,14 +92,16 @@ pub(super) fn build_vae(source: &dyn ParameterSource, config: ConfigFile) -> Res
     Ok((model, Part::new(config, path.parameters())))
 }
 
+/// A network whose parameters go to where it shall compute as they are read.
 fn read<M>(
-    source: &Source,
+    (source, placement): (&Source, Placement),
     name: &str,
     stem: &str,
     expected: Kind,
     build: impl Fn(&dyn ParameterSource, ConfigFile) -> Result<(M, Part)>,
 ) -> Result<(M, Part)> {
     let (config, archive) = source.part(name, stem, expected)?;
+    let archive = archive.with_placement(placement);
     let (model, mut built) = build(&archive, config)?;
     archive.finish()?;
     built.digest = Some(archive.digest()?);

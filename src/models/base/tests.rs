@@ -44,7 +44,7 @@ fn output(model: &BaseModel) -> Vec<f32> {
 
 #[track_caller]
 fn refusal(folder: &FilePath) -> String {
-    let error = BaseModel::load(Some(folder)).unwrap_err();
+    let error = BaseModel::load(Some(folder), Placement::HOST).unwrap_err();
     assert_eq!(exit_code(&error), 2, "{error:#}");
     format!("{error:#}")
 }
@@ -52,14 +52,14 @@ fn refusal(folder: &FilePath) -> String {
 #[test]
 fn a_saved_model_loads_as_it_was() {
     let (model, folder) = (model(), saved());
-    let again = BaseModel::load(Some(folder.path())).unwrap();
+    let again = BaseModel::load(Some(folder.path()), Placement::HOST).unwrap();
     assert_eq!(output(&again), output(&model));
     assert_eq!((&again.hash, again.parameter_count()), (&model.hash, model.parameter_count()));
     assert_eq!((again.resolution(), again.details.unet.stored.as_deref()), (16, Some("F32")));
     assert_eq!(again.scheduler_config.text, SCHEDULER);
     let half = tempfile::tempdir().unwrap();
     model.save(half.path(), DType::F16).unwrap();
-    let half = BaseModel::load(Some(half.path())).unwrap();
+    let half = BaseModel::load(Some(half.path()), Placement::HOST).unwrap();
     assert_ne!(half.hash, model.hash);
     assert!(crate::testing::relative_error(&output(&half), &output(&model)) < 1e-2);
 }
@@ -69,12 +69,12 @@ fn an_embedded_model_loads_like_a_folder() {
     let folder = saved();
     let read = |name: &str| -> EmbeddedFile { (name.to_owned().leak(), fs::read(folder.path().join(name)).unwrap().leak()) };
     let files: &'static [EmbeddedFile] = vec![read("unet/config.json"), read("unet/diffusion_pytorch_model.safetensors")].leak();
-    let (unet, part) = parts::unet(&Source::Folder(Folder::embedded(files))).unwrap();
+    let (unet, part) = parts::unet(&Source::Folder(Folder::embedded(files)), Placement::HOST).unwrap();
     assert_eq!((unet.config(), part.parameters.elements()), (model().unet.config(), model().details.unet.parameters.elements()));
-    let error = parts::vae(&Source::Folder(Folder::embedded(files))).unwrap_err().to_string();
+    let error = parts::vae(&Source::Folder(Folder::embedded(files)), Placement::HOST).unwrap_err().to_string();
     assert!(error.contains("the embedded model has no vae folder"), "{error}");
     if !BaseModel::is_embedded() {
-        assert!(BaseModel::load(None).unwrap_err().to_string().contains("the embedded base model is not part of this build"));
+        assert!(BaseModel::load(None, Placement::HOST).unwrap_err().to_string().contains("the embedded base model is not part of this build"));
     }
 }
 
@@ -163,7 +163,7 @@ fn nonsense_in_configs() {
         fs::write(folder.path().join(name).join("config.json"), text).unwrap();
     }
     assert!(refused > 150, "{refused}");
-    BaseModel::load(Some(folder.path())).unwrap();
+    BaseModel::load(Some(folder.path()), Placement::HOST).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 use super::{ResNet, ResNetConfig};
 use crate::digest::hexadecimal;
 use crate::error::{Result, bail};
-use crate::nn::{ParameterSet, Path};
+use crate::nn::{ParameterSet, Path, Placement};
 use crate::tensor::Tensor;
 use crate::weights::Archive;
 
@@ -23,12 +23,12 @@ pub struct PretrainedBackbone {
 }
 
 impl PretrainedBackbone {
-    /// Reads a safetensors file with torchvision's names; its classifier `fc.*` is not looked at.
+    /// Reads a safetensors file with torchvision's names to where the network that starts from it is; its classifier `fc.*` is not looked at.
     ///
     /// # Errors
     /// When the file cannot be read or is of a ResNet of other sizes than `config` (exit code 2).
-    pub fn load(path: &FilePath, config: &ResNetConfig) -> Result<Self> {
-        let archive = Archive::open(path)?;
+    pub fn load(path: &FilePath, config: &ResNetConfig, placement: Placement) -> Result<Self> {
+        let archive = Archive::open(path)?.with_placement(placement);
         let root = Path::root(&archive);
         ResNet::new(&root, config)?;
         archive.finish_except(|name| name.starts_with("fc."))?;
@@ -110,7 +110,7 @@ mod tests {
         let published = ResNet::new(&Path::root(&archive), &small()).unwrap();
         let root = Path::root(&crate::nn::RandomInit { seed: 8 });
         let ours = ResNet::new(&root.child("body"), &small()).unwrap();
-        let backbone = PretrainedBackbone::load(&path, &small()).unwrap();
+        let backbone = PretrainedBackbone::load(&path, &small(), Placement::HOST).unwrap();
         backbone.copy_into(&root.parameters(), "body.").unwrap();
         let pixels: Vec<f32> = random("pixels", &[3 * 32 * 32]).to_f32_vec().unwrap().iter().map(|value| value.sin()).collect();
         let normalised = pixels.iter().enumerate().map(|(i, pixel)| (0.5 * pixel + 0.5 - MEAN[i % 3]) / DEVIATION[i % 3]).collect();
@@ -130,9 +130,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path());
         let wider = ResNetConfig { width: 8, ..small() };
-        let message = format!("{:#}", PretrainedBackbone::load(&path, &wider).unwrap_err());
+        let message = format!("{:#}", PretrainedBackbone::load(&path, &wider, Placement::HOST).unwrap_err());
         assert!(message.contains("resnet.safetensors") && message.contains("conv1.weight"), "{message}");
-        let backbone = PretrainedBackbone::load(&path, &small()).unwrap();
+        let backbone = PretrainedBackbone::load(&path, &small(), Placement::HOST).unwrap();
         assert_eq!(backbone.digest().len(), 64);
         assert!(backbone.copy_into(&ParameterSet::default(), "").is_err());
     }

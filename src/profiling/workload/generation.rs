@@ -14,7 +14,7 @@ use crate::tensor::random::Sampler;
 impl Workload {
     /// A batch of images; `exact` re-weights as the paper's Eq. 7 reads.
     pub(super) fn generation(&self, exact: bool) -> Result<Pass> {
-        let (base, size, batch, placement) = (self.source.model()?, self.size, self.batch, self.placement);
+        let (base, size, batch) = (self.source.model(self.placement)?, self.size, self.batch);
         let kind = Kind::new("plate", "dot");
         let preset = Preset::new(PresetName::Default);
         let mut settings = preset.generation.clone();
@@ -24,8 +24,7 @@ impl Workload {
         }
         let templates = Templates::built_in(preset.templates);
         let learned = Learned::create(&base, preset, templates, vec![kind.clone()], size, 0)?;
-        base.place(placement)?;
-        learned.place(placement.device)?;
+        learned.place(self.placement.device)?;
         let run = move || {
             let generator = Generator::new(&base, &learned, kind.clone(), settings.clone(), 0)?;
             let masks: Vec<Mask> = (0..batch).map(|index| mask(size, index)).collect();

@@ -116,10 +116,11 @@ impl Source {
         }
     }
 
-    fn model(&self) -> Result<BaseModel> {
+    /// A model from files comes straight to its place; random weights are made in host memory.
+    fn model(&self, placement: Placement) -> Result<BaseModel> {
         match self {
-            Self::Random(preset) => preset.model(),
-            Self::Folder(folder) => BaseModel::load(folder.as_deref()),
+            Self::Random(preset) => preset.model().and_then(|model| model.place(placement).map(|()| model)),
+            Self::Folder(folder) => BaseModel::load(folder.as_deref(), placement),
         }
     }
 
@@ -130,7 +131,7 @@ impl Source {
                 Ok((UnetConfig::from_json(preset.unet, preset.name)?, VaeConfig::from_json(preset.vae, preset.name)?, preset.tokens))
             }
             Self::Folder(folder) => {
-                let model = BaseModel::load(folder.as_deref())?;
+                let model = BaseModel::load(folder.as_deref(), Placement::HOST)?;
                 Ok((model.unet.config().clone(), model.vae.config().clone(), model.text_encoder.config().max_position_embeddings))
             }
         }

@@ -2,6 +2,7 @@ use super::*;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::training::pretraining::latents::Latents;
 
 fn run(folder: &Path) -> Pretraining {
@@ -27,7 +28,7 @@ fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
         run.export(&autoencoder, &denoiser).unwrap()
     };
     let expected = finish(&run(whole.path()));
-    let model = BaseModel::load(Some(&expected)).unwrap();
+    let model = BaseModel::load(Some(&expected), Placement::HOST).unwrap();
     let picture = Tensor::from_f32((0..32 * 32 * 3).map(|index| (index % 7) as f32 / 7.0).collect::<Vec<_>>(), &[1, 32, 32, 3]).unwrap();
     let posterior = model.vae.encode(&Var::constant(picture)).unwrap();
     assert!(posterior.log_variance.tensor().f32s().unwrap().iter().all(|&value| value == -30.0), "the finished model's latents carry no noise");
@@ -35,7 +36,7 @@ fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
     assert_eq!(model.tokenizer.encode_bare("a photo of a broken plate").unwrap().len(), 6, "every word of the captions is one token");
     drop(run(parts.path()).autoencoder().unwrap());
     let found = finish(&run(parts.path()));
-    assert_eq!(BaseModel::load(Some(&found)).unwrap().hash, model.hash);
+    assert_eq!(BaseModel::load(Some(&found), Placement::HOST).unwrap().hash, model.hash);
 }
 
 #[test]

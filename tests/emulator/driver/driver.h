@@ -44,6 +44,7 @@ struct Settings {
     bool trace = false;   // EMULATOR_TRACE=1
     std::string idle;     // EMULATOR_IDLE: kernels whose names begin so do nothing
     size_t memory = size_t(4) << 30;  // EMULATOR_MEMORY, bytes
+    size_t pinned = size_t(4) << 30;  // EMULATOR_PINNED, bytes
 };
 const Settings& settings();
 
@@ -110,6 +111,10 @@ Result check_arguments(const char* kernel, const std::vector<std::vector<unsigne
 Result check_guards(const char* kernel, const std::vector<std::vector<unsigned char>>& arguments);
 
 size_t used_memory();
+
+// Bytes of pinned host memory: now, and when there were most.
+size_t pinned_memory();
+size_t most_pinned_memory();
 
 // How often device memory was allocated, how often a graph was launched, and how often memory was allocated from the first launch of a graph to the last.
 unsigned long allocations();

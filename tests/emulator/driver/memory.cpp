@@ -1,5 +1,6 @@
 // Device and pinned memory. Device memory is 0xff when allocated and 0xdd when freed, with guards of 0xff on both sides: what is read beyond an end
 // is NaN, too.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,7 +28,7 @@ struct Allocation {
 std::map<DevicePointer, Allocation> live, freed;
 std::deque<DevicePointer> freed_order;
 std::map<DevicePointer, size_t> pinned;
-size_t used = 0, freed_bytes = 0;
+size_t used = 0, freed_bytes = 0, pinned_bytes = 0, most_pinned = 0;
 unsigned long allocated = 0;
 
 // The entry of `map` whose bytes hold `pointer`.
@@ -157,6 +158,10 @@ size_t used_memory() { return used; }
 
 unsigned long allocations() { return allocated; }
 
+size_t pinned_memory() { return pinned_bytes; }
+
+size_t most_pinned_memory() { return most_pinned; }
+
 Result check_arguments(const char* kernel, const std::vector<std::vector<unsigned char>>& arguments) {
     return visit_pointers(arguments, [&](size_t number, DevicePointer pointer) {
         bool stale = find(freed, pointer) != nullptr && find(live, pointer) == nullptr;
@@ -235,22 +240,29 @@ EXPORT int cuMemFreeAsync(DevicePointer pointer, void* handle) {
 
 EXPORT int cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
     ENTER;
+    if (pinned_bytes + bytes > settings().pinned) {
+        return OUT_OF_MEMORY;
+    }
     *pointer = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (*pointer == nullptr) {
         return OUT_OF_MEMORY;
     }
     std::memset(*pointer, FRESH, bytes);
     pinned[reinterpret_cast<DevicePointer>(*pointer)] = bytes;
+    pinned_bytes += bytes;
+    most_pinned = std::max(most_pinned, pinned_bytes);
     return SUCCESS;
 }
 
 EXPORT int cuMemFreeHost(void* pointer) {
     ENTER;
-    if (pinned.count(reinterpret_cast<DevicePointer>(pointer)) == 0) {
+    auto found = pinned.find(reinterpret_cast<DevicePointer>(pointer));
+    if (found == pinned.end()) {
         return refuse(INVALID_VALUE, "cuMemFreeHost: not pinned memory");
     }
     Result result = finish_all();
-    pinned.erase(reinterpret_cast<DevicePointer>(pointer));
+    pinned_bytes -= found->second;
+    pinned.erase(found);
     std::free(pointer);
     return result;
 }

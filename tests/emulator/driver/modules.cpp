@@ -48,6 +48,8 @@ struct Trace {
                 std::fprintf(stderr, "emulated driver: %9.1f ms %7lu launches  %s\n", sum.seconds * 1e3, sum.launches, name.c_str());
             }
             std::fprintf(stderr, "emulated driver: %lu allocations of device memory, %zu bytes were not freed\n", allocations(), used_memory());
+            std::fprintf(stderr, "emulated driver: %zu bytes of pinned memory at most\n", most_pinned_memory());
+            std::fprintf(stderr, "emulated driver: %zu bytes of pinned memory at the end\n", pinned_memory());
             std::fprintf(stderr, "emulated driver: %lu launches of graphs\n", graph_launches());
             std::fprintf(stderr, "emulated driver: %lu allocations between launches of graphs\n", allocations_between_graphs());
         }

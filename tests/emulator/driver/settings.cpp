@@ -34,6 +34,9 @@ Settings read_environment() {
     if (!variable("EMULATOR_MEMORY").empty()) {
         read.memory = std::strtoull(variable("EMULATOR_MEMORY").c_str(), nullptr, 10);
     }
+    if (!variable("EMULATOR_PINNED").empty()) {
+        read.pinned = std::strtoull(variable("EMULATOR_PINNED").c_str(), nullptr, 10);
+    }
     std::string streams = variable("EMULATOR_STREAMS");
     if (!streams.empty() && streams != "lazy" && streams != "eager") {
         std::fprintf(stderr, "emulated driver: EMULATOR_STREAMS=%s, expected lazy or eager\n", streams.c_str());

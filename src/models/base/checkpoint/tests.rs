@@ -8,6 +8,7 @@ use super::*;
 use crate::autograd::Var;
 use crate::error::exit_code;
 use crate::models::base::BaseModel;
+use crate::nn::Placement;
 use crate::tensor::{DType, Tensor};
 use crate::testing::random;
 use crate::weights;
@@ -71,7 +72,7 @@ fn saved(tensors: &[(String, Tensor)], yaml: Option<&str>) -> Case {
 
 fn refusal(tensors: &[(String, Tensor)], yaml: Option<&str>) -> String {
     let case = saved(tensors, yaml);
-    let error = BaseModel::load(Some(&case.file)).unwrap_err();
+    let error = BaseModel::load(Some(&case.file), Placement::HOST).unwrap_err();
     assert_eq!(exit_code(&error), 2, "{error:#}");
     let text = format!("{error:#}");
     assert!(text.contains("model.v2"), "{text}");
@@ -107,7 +108,7 @@ fn a_checkpoint_loads_and_its_folder_is_the_same_model() {
     let Fixture { sd1, sd2, .. } = fixture();
     for (listed, yaml, prediction, pad) in [(sd1, None, "epsilon", TOKENS as i32 - 1), (sd2, Some(VELOCITY), "v_prediction", 0)] {
         let case = saved(&tensors(&listed), yaml);
-        let model = BaseModel::load(Some(&case.file)).unwrap();
+        let model = BaseModel::load(Some(&case.file), Placement::HOST).unwrap();
         assert!(model.scheduler_config.text.contains(prediction));
         assert_eq!((model.tokenizer.pad_id(), model.tokenizer.length()), (pad, 77));
         assert_eq!(model.text_encoder.config().num_hidden_layers, 2);
@@ -119,11 +120,11 @@ fn a_checkpoint_loads_and_its_folder_is_the_same_model() {
         };
         let folder = case.folder.path().join("folder");
         model.save(&folder, DType::F16).unwrap();
-        let again = BaseModel::load(Some(&folder)).unwrap();
+        let again = BaseModel::load(Some(&folder), Placement::HOST).unwrap();
         assert_eq!(output(&again), output(&model));
         assert!(output(&model).iter().any(|value| *value != 0.0));
         // A folder that holds nothing but the checkpoint is the checkpoint.
-        assert_eq!(BaseModel::load(Some(case.folder.path())).unwrap().hash, model.hash);
+        assert_eq!(BaseModel::load(Some(case.folder.path()), Placement::HOST).unwrap().hash, model.hash);
     }
 }
 
@@ -170,5 +171,5 @@ fn averages_and_tables_beside_the_networks_are_left_alone() {
         tensors.push((name.into(), random(name, &[3])));
     }
     let case = saved(&tensors, None);
-    BaseModel::load(Some(&case.file)).unwrap();
+    BaseModel::load(Some(&case.file), Placement::HOST).unwrap();
 }
