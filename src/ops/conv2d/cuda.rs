@@ -76,24 +76,8 @@ pub(super) fn backward(
     let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
     let window_shape = Some(geometry.window_shape());
     let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
-        let geometry = geometry.arguments();
-        let product = Product {
-            op: "conv2d",
-            pass,
-            sizes,
-            nominal_rows,
-            lies,
-            whole_packs,
-            windows: None,
-            window_shape,
-            factors,
-            beside: &[],
-            added: [None; 3],
-            has_groups: true,
-            activation: Activation::None,
-            geometry: &geometry,
-            parts_geometry: &[1],
-        };
+        let (geometry, product) = (geometry.arguments(), Product::of_gradient("conv2d", pass, sizes, lies, factors));
+        let product = Product { nominal_rows, whole_packs, window_shape, has_groups: true, geometry: &geometry, parts_geometry: &[1], ..product };
         product.run(device, shape)
     };
     let mut shares = [const { None }; 5];

@@ -69,34 +69,20 @@ pub(super) fn backward(
 ) -> Result<[Option<Tensor>; 3]> {
     let &Geometry { rows, inputs, outputs } = geometry;
     let dtype = gradient.dtype();
-    let product = |pass, sizes: [usize; 3], lies, whole_packs, factors: [&Tensor; 2], shape: &[usize]| {
-        let product = Product {
-            op: "linear",
-            pass,
-            sizes,
-            nominal_rows: if pass == "to_x" { nominal_rows(gradient.shape()) } else { sizes[0] },
-            lies,
-            whole_packs,
-            windows: None,
-            window_shape: None,
-            factors,
-            beside: &[],
-            added: [None; 3],
-            has_groups: false,
-            activation: Activation::None,
-            geometry: &[rows, inputs, outputs],
-            parts_geometry: &[Activation::None as usize],
-        };
-        product.run(device, shape)
+    let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
+    let product = |pass, sizes: [usize; 3], lies, factors: [&Tensor; 2], shape: &[usize]| {
+        let nominal_rows = if pass == "to_x" { nominal_rows(gradient.shape()) } else { sizes[0] };
+        let (geometry, parts_geometry) = (&[rows, inputs, outputs], &[Activation::None as usize]);
+        let product = Product::of_gradient("linear", pass, sizes, lies, factors);
+        Product { nominal_rows, whole_packs, geometry, parts_geometry, ..product }.run(device, shape)
     };
-    let whole = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
     let mut shares = [None, None, None];
     if wanted[0] {
         let (weight, shape) = (weight.to_dtype(dtype)?, super::with_last(gradient.shape(), inputs));
-        shares[0] = Some(product("to_x", [rows, inputs, outputs], [Lies::Along, Lies::Across], whole, [gradient, &weight], &shape)?);
+        shares[0] = Some(product("to_x", [rows, inputs, outputs], [Lies::Along, Lies::Across], [gradient, &weight], &shape)?);
     }
     if let (true, Some(x)) = (wanted[1], x) {
-        let share = product("to_weight", [outputs, inputs, rows], [Lies::Across, Lies::Across], whole, [gradient, x], weight.shape())?;
+        let share = product("to_weight", [outputs, inputs, rows], [Lies::Across, Lies::Across], [gradient, x], weight.shape())?;
         shares[1] = Some(share.to_dtype(weight.dtype())?);
     }
     if wanted[2] {

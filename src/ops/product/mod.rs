@@ -147,7 +147,28 @@ pub(crate) struct Product<'a> {
     pub parts_geometry: &'a [usize],
 }
 
-impl Product<'_> {
+impl<'a> Product<'a> {
+    /// Two factors as a gradient has them: nothing beside them, nothing added, no kernels of Hopper. The op fills in its geometry.
+    pub fn of_gradient(op: &'static str, pass: &'static str, sizes: [usize; 3], lies: [Lies; 2], factors: [&'a Tensor; 2]) -> Self {
+        Self {
+            op,
+            pass,
+            sizes,
+            nominal_rows: sizes[0],
+            lies,
+            whole_packs: false,
+            windows: None,
+            window_shape: None,
+            factors,
+            beside: &[],
+            added: [None; 3],
+            has_groups: false,
+            activation: Activation::None,
+            geometry: &[],
+            parts_geometry: &[],
+        }
+    }
+
     /// The result as `shape`, in the factors' element type.
     pub fn run(&self, device: &Cuda, shape: &[usize]) -> Result<Tensor> {
         let dtype = self.factors[0].dtype();
