@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::Result;
-use crate::nn::{Init, ParameterSource};
+use crate::nn::{Init, Parameter, ParameterSource, Path, Placement};
 use crate::profiling::verification::errors;
 use crate::tensor::random::Stream;
 use crate::tensor::{DType, Tensor};
@@ -152,6 +152,39 @@ fn assert_agreement(inputs: &[Tensor], gradients: bool, f: impl Fn(&[Var], Devic
                 let what = if index == 0 { "the output".to_owned() } else { format!("the gradient of input {}", index - 1) };
                 assert!(error <= tolerance, "{device} in {dtype}: {what} differs from the CPU's by {error:.3e}, tolerance {tolerance:.1e}");
             }
+        }
+    }
+}
+
+/// Checks on every GPU that a training of a network has the loss, the gradients of all parameters and the moved running statistics that it has on the
+/// CPU, in f32. `build` makes the network under a path; `loss` finds its parameters on the device that it is told, and computes there.
+///
+/// A parameter's gradient may differ by a thousandth of its length, or of a thousandth of the length of all gradients: one in front of a normalisation
+/// is zero but for rounding, which each device does in its own order.
+#[track_caller]
+pub fn assert_training_agrees<N>(source: &dyn ParameterSource, build: impl Fn(&Path) -> Result<N>, loss: impl Fn(&N, Device) -> Result<Var>) {
+    let run = |device: Device| {
+        let root = Path::root(source);
+        let network = build(&root).expect("a network");
+        let parameters = root.parameters();
+        parameters.place(Placement::f32(device)).expect("room");
+        parameters.set_trainable(true);
+        let loss = loss(&network, device).unwrap_or_else(|error| panic!("{device}: {error:#}"));
+        let gradients = loss.backward().unwrap_or_else(|error| panic!("{device}: {error:#}"));
+        let of = |parameter: &Parameter| gradients.by_id(parameter.id()).map(|gradient| gradient.to_f32_vec().expect("floats"));
+        let values = |parameter: &Parameter| parameter.value().to_f32_vec().expect("floats");
+        let found = parameters.iter().map(|parameter| (parameter.name().to_owned(), of(parameter).unwrap_or_else(|| values(parameter))));
+        std::iter::once(("the loss".to_owned(), vec![loss.item().expect("one number")])).chain(found).collect::<Vec<_>>()
+    };
+    let expected = run(Device::Cpu);
+    let length = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    let floor = 1e-3 * expected.iter().skip(1).map(|(_, values)| length(values).powi(2)).sum::<f64>().sqrt();
+    for device in devices().into_iter().filter(|device| *device != Device::Cpu) {
+        for ((name, found), (_, expected)) in run(device).iter().zip(&expected) {
+            let difference: Vec<f32> = found.iter().zip(expected).map(|(found, expected)| found - expected).collect();
+            let allowed = if name == "the loss" { 1e-5 * length(expected) } else { 1e-3 * length(expected).max(floor) };
+            let difference = length(&difference);
+            assert!(difference <= allowed, "{name} on {device}: differs by {difference:.3e}, allowed {allowed:.3e}, length {:.3e}", length(expected));
         }
     }
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anodiff::data::picture::Picture;
+use anodiff::models::lpips::{Lpips, Network};
 use anodiff::tensor::Tensor;
-use anodiff::testing::{miniature, random, relative_error};
+use anodiff::testing::{Scattered, miniature, random, relative_error};
 use anodiff::weights::{self, Archive};
 use emulator::{Emulator, Order, Sanitizer, pooled, traced};
 use program::{json_file, refused, succeed};
@@ -263,4 +264,111 @@ fn a_gpu_is_verified_before_its_first_use_and_what_is_wrong_is_not_used() {
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("computes softmax in f32 differently from the CPU"));
     assert!(stderr(verifying("auto", &forward)).lines().any(|line| line.starts_with("computing on the CPU: ")));
+}
+
+impl World {
+    /// With pairs to look at and a normal picture to test on.
+    fn with_pairs() -> Self {
+        let world = Self::new();
+        miniature::data_set(&world.path("pairs"), 2);
+        fs::remove_dir_all(world.path("pairs/plate/train")).unwrap();
+        fs::create_dir_all(world.path("data/plate/test/good")).unwrap();
+        fs::copy(world.path("data/plate/train/good/000.png"), world.path("data/plate/test/good/000.png")).unwrap();
+        world
+    }
+
+    /// Loss and length of the gradient, means over the steps of a training in `folder`.
+    fn logged(&self, folder: &str) -> [f64; 2] {
+        let text = fs::read_to_string(self.path(folder).join("log.jsonl")).unwrap();
+        let mut lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let last = lines.rfind(|line| line["kind"] == "train").unwrap();
+        ["loss", "gradient_norm"].map(|name| last[name].as_f64().unwrap())
+    }
+
+    /// What a training of one step saw on two devices. Its parameters are no measure: the optimiser's first step is the sign of the gradient, which of a
+    /// gradient that is zero but for rounding is either. Gradients are compared by the networks' own tests (`gpus_agree…`).
+    #[track_caller]
+    fn assert_trained_alike(&self, found: &str, expected: &str) {
+        for (found, expected) in self.logged(found).into_iter().zip(self.logged(expected)) {
+            assert!(expected > 0.0 && (found / expected - 1.0).abs() < 1e-3, "{found}, expected {expected}");
+        }
+    }
+
+    /// The cells of a table that a command wrote; numbers as numbers.
+    fn cells(&self, file: &str) -> Vec<Result<f64, String>> {
+        let text = fs::read_to_string(self.path(file)).unwrap();
+        text.split([',', '\n']).map(|cell| cell.parse().map_err(|_| cell.to_owned())).collect()
+    }
+
+    /// Two tables of one form whose numbers differ by at most `most`.
+    #[track_caller]
+    fn assert_same_table(&self, found: &str, expected: &str, most: f64) {
+        let (found, expected) = (self.cells(found), self.cells(expected));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.into_iter().zip(expected) {
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert!((found - expected).abs() <= most, "{found}, expected {expected}"),
+                (found, expected) => assert_eq!(found, expected),
+            }
+        }
+    }
+}
+
+#[test]
+fn inspection_networks_are_trained_and_asked_as_on_the_cpu() {
+    let world = World::with_pairs();
+    for device in ["cpu", "cuda"] {
+        // The deepest layers are left with 2 x 2 pixels: of two values in all, a normalisation would make their difference, however small, as large as any.
+        let sizes = ["--resolution", "64", "--width", "2", "--steps", "1", "--batch-size", "4", "--classifier-width", "2", "--classifier-steps", "1"];
+        let fixed = ["evaluate", "--data", "data", "--generated", "pairs", "--out", device, "--classify"];
+        world.run(device, &[&fixed[..], &sizes].concat());
+    }
+    for network in ["localizer", "classifier"] {
+        let [found, expected] = ["cuda", "cpu"].map(|device| format!("{device}/generated/seed-0/plate/{network}"));
+        world.assert_trained_alike(&found, &expected);
+    }
+    // A pixel whose probability differs in the last place may change its rank.
+    world.assert_same_table("cuda/results.csv", "cpu/results.csv", 0.01);
+}
+
+#[test]
+fn pairs_are_filtered_and_judged_as_on_the_cpu() {
+    let world = World::with_pairs();
+    world.train("cpu", "cpu", &[]);
+    world.generate("cpu", "made", &[]);
+    let root = anodiff::nn::Path::root(&Scattered);
+    Lpips::new(&root, Network::Alex).unwrap();
+    weights::save(&world.path("lpips.safetensors"), &root.parameters().tensors().unwrap(), &BTreeMap::new()).unwrap();
+    for device in ["cpu", "cuda"] {
+        let [scores, quality] = ["scores", "quality"].map(|name| format!("{name} on {device}"));
+        world.run(device, &["filter", "--data", "data", "--generated", "made", "--model", "model", "--out", &scores]);
+        let judge = ["--lpips", "lpips.safetensors", "--lpips-network", "alex", "--resolution", "64", "--types", "dot"];
+        world.run(device, &[&["quality", "--data", "data", "--generated", "pairs", "--out", &quality], &judge[..]].concat());
+    }
+    world.assert_same_table("scores on cuda/scores.csv", "scores on cpu/scores.csv", 1e-4);
+    world.assert_same_table("quality on cuda/quality.csv", "quality on cpu/quality.csv", 1e-5);
+    assert!(world.cells("quality on cpu/quality.csv").iter().any(|cell| cell.as_ref().is_ok_and(|number| (0.0..1.0).contains(number))));
+}
+
+#[test]
+fn the_ablation_runs_as_on_the_cpu() {
+    let world = World::with_pairs();
+    for device in ["cpu", "cuda"] {
+        let sizes = ["--train-steps", "1", "--denoising-steps", "2", "--count", "1", "--images-together", "1"];
+        let network = ["--resolution", "64", "--width", "2", "--steps", "1", "--batch-size", "4"];
+        world.run(device, &[&["ablate", "--data", "data", "--model", "model", "--out", device][..], &sizes, &network].concat());
+    }
+    let runs: Vec<PathBuf> = fs::read_dir(world.path("cpu/trained")).unwrap().map(|entry| entry.unwrap().file_name().into()).collect();
+    assert!(runs.len() > 2, "{runs:?}");
+    for run in runs {
+        let [found, expected] = ["cuda", "cpu"].map(|device| format!("{device}/trained/{}", run.display()));
+        world.assert_trained_alike(&found, &expected);
+    }
+    for variant in ["none", "all"] {
+        let picture = |device: &str| {
+            let name = format!("{device}/generated/{variant}/plate/test/dot/000000.png");
+            Picture::load(&world.path(&name)).unwrap()
+        };
+        assert!(difference(&picture("cuda"), &picture("cpu")) <= 0.05, "{variant}: {}", difference(&picture("cuda"), &picture("cpu")));
+    }
 }

@@ -19,7 +19,6 @@ use crate::evaluation::ablation::{self, Plan, VARIANTS, table};
 use crate::evaluation::experiment;
 use crate::evaluation::localization::Settings;
 use crate::models::base::BaseModel;
-use crate::nn::Placement;
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
 use crate::{files, invalid_input};
@@ -100,8 +99,8 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let base = BaseModel::load(arguments.model.as_deref(), Placement::HOST)?;
-    let plan = arguments.plan(globals.seed, base.resolution())?;
+    let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
+    let plan = arguments.plan(globals.seed, &base)?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;
     dataset.objects.retain(|object| !object.types.is_empty());
@@ -121,7 +120,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 }
 
 impl Arguments {
-    fn plan(&self, seed: u64, resolution: usize) -> Result<Plan> {
+    fn plan(&self, seed: u64, base: &BaseModel) -> Result<Plan> {
         if self.seeds == 0 || self.seeds > 1000 {
             invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
         }
@@ -149,6 +148,7 @@ impl Arguments {
             split: split_rule(name),
             pairs_per_type: usize::try_from(self.count).unwrap_or(usize::MAX),
             keep_models: false,
+            device: base.unet.placement().device,
         };
         experiment.localizer.check()?;
         let variants = VARIANTS.into_iter().filter(|variant| self.all || variant.in_paper).collect();
@@ -156,6 +156,7 @@ impl Arguments {
             MaskSource::Learned(..) => invalid_input!("--masks learned: make them ahead with `anodiff masks` and give that folder here"),
             other => other,
         };
+        let resolution = base.resolution();
         Ok(Plan { variants, preset, resolution, count: self.count, masks, batch_size: self.images_together, seed, experiment })
     }
 }

@@ -114,7 +114,7 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let plan = arguments.plan(globals.seed)?;
+    let plan = arguments.plan(globals)?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;
     dataset.objects.retain(|object| !object.types.is_empty());
@@ -149,7 +149,8 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 }
 
 impl Arguments {
-    fn plan(&self, seed: u64) -> Result<Plan> {
+    fn plan(&self, globals: &Globals) -> Result<Plan> {
+        let seed = globals.seed;
         if self.seeds == 0 || self.seeds > 1000 {
             invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
         }
@@ -164,8 +165,9 @@ impl Arguments {
             batch: self.batch_size,
             learning_rate: self.learning_rate,
         };
+        let (sources, device) = (self.sources()?, globals.f32_placement()?.device);
         Ok(Plan {
-            sources: self.sources()?,
+            sources,
             seeds: (seed..last).collect(),
             localizer: Settings {
                 width: self.width,
@@ -178,12 +180,13 @@ impl Arguments {
             classifier_weights: self
                 .classifier_weights
                 .as_deref()
-                .map(|path| classifier.backbone(path))
+                .map(|path| classifier.backbone(path, device))
                 .transpose()
                 .context("--classifier-weights")?,
             split: if self.preset == "official" { SplitRule::Official } else { SplitRule::Default },
             pairs_per_type: self.pairs_per_type,
             keep_models: self.keep_models,
+            device,
         })
     }
 

@@ -12,7 +12,6 @@ use crate::data::dataset::{Dataset, SplitRule};
 use crate::error::Result;
 use crate::evaluation::filter::{self, KEEP, Limits, SCORES, Score};
 use crate::models::base::BaseModel;
-use crate::nn::Placement;
 use crate::training::progress::Progress;
 use crate::training::signals;
 
@@ -77,7 +76,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.generated.join(FOLDER));
     outside_of_data(&out, &arguments.data)?;
     let dataset = Dataset::scan(&arguments.data)?;
-    let base = BaseModel::load(arguments.model.as_deref(), Placement::HOST)?;
+    let base = BaseModel::load(arguments.model.as_deref(), globals.f32_placement()?)?;
     signals::install()?;
     let mut progress: Option<Progress> = None;
     let scores = filter::score(&arguments.generated, &dataset, &base, SplitRule::Default, &limits, &mut |done, total| {

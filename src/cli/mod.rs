@@ -62,7 +62,7 @@ pub struct Globals {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE", help_heading = "Global options")]
     pub device: String,
-    /// Element type of weights and activations: f32, f16 or bf16 (the CPU computes in f32)
+    /// Element type of weights and activations: f32, f16 or bf16; the CPU, and what filter, evaluate, ablate and quality measure with, stay in f32
     #[arg(long, global = true, default_value = "f32", value_name = "TYPE", help_heading = "Global options")]
     pub dtype: String,
     /// Seed of all random numbers; the same seed gives the same files
@@ -89,6 +89,15 @@ impl Globals {
     /// # Errors
     /// When a GPU was asked for that cannot be used, in one sentence (exit code 2), or that computes wrongly.
     pub fn placement(&self) -> Result<Placement> {
+        self.placement_in(self.dtype()?)
+    }
+
+    /// As [`Globals::placement`], for networks that compute in f32 whatever `--dtype` says: those that are trained from nothing, and those that measure.
+    pub fn f32_placement(&self) -> Result<Placement> {
+        self.placement_in(DType::F32)
+    }
+
+    fn placement_in(&self, dtype: DType) -> Result<Placement> {
         let (device, reason) = match self.device.as_str() {
             "auto" => match Device::automatic() {
                 (Device::Cuda(cuda), _) => ensure_verified(cuda).map_or_else(|reason| (Device::Cpu, Some(reason)), |()| (Device::Cuda(cuda), None)),
@@ -104,7 +113,6 @@ impl Globals {
         };
         match (device, reason) {
             (Device::Cuda(cuda), _) => {
-                let dtype = self.dtype()?;
                 note(&format!("computing on {cuda}, {}, in {dtype}", cuda.properties().name));
                 Ok(Placement { device, dtype })
             }
@@ -235,6 +243,10 @@ impl Command {
                 | Self::TrainMasks(_)
                 | Self::Masks(_)
                 | Self::Pipeline(_)
+                | Self::Filter(_)
+                | Self::Evaluate(_)
+                | Self::Quality(_)
+                | Self::Ablate(_)
         );
         computes || matches!(self, Self::Check(_) | Self::Info(_) | Self::Kernels(_))
     }

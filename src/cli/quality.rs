@@ -9,6 +9,7 @@ use super::flags::Selection;
 use super::folders::outside_of_data;
 use super::{Globals, output};
 use crate::data::dataset::{Dataset, SplitRule};
+use crate::device::Device;
 use crate::error::{Context, Result};
 use crate::evaluation::quality::{self, Judges, MEASURES, Plan, table};
 use crate::models::lpips::Network;
@@ -71,7 +72,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     outside_of_data(&arguments.out, &arguments.generated)?;
     let dataset = Dataset::scan(&arguments.data)?;
     let generated = arguments.selection.scan(&arguments.generated).context("--generated")?;
-    let judges = Judges::load(arguments.inception.as_deref(), arguments.lpips.as_deref().map(|path| (path, network)))?;
+    let judged = arguments.inception.is_some() || arguments.lpips.is_some();
+    let device = if judged { globals.f32_placement()?.device } else { Device::Cpu };
+    let judges = Judges::load(arguments.inception.as_deref(), arguments.lpips.as_deref().map(|path| (path, network)), device)?;
     let split = if arguments.preset == "official" { SplitRule::Official } else { SplitRule::Default };
     let plan = Plan { judges, side: arguments.resolution, split };
     let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &Resolved { quality: arguments })?;

@@ -9,6 +9,7 @@ use super::localization::{Job, plan, state};
 use super::sources::batch;
 use super::test_set::TestSet;
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::{Result, bail};
 use crate::invalid_input;
 use crate::models::resnet::{FreshResNet, PretrainedBackbone, ResNetClassifier, ResNetConfig};
@@ -49,12 +50,12 @@ impl Settings {
         ResNetConfig { width: self.width, ..ResNetConfig::resnet34() }
     }
 
-    /// Reads ImageNet weights for a classifier of this width.
+    /// Reads ImageNet weights for a classifier of this width to the device where it will be trained.
     ///
     /// # Errors
     /// When the file does not fit (exit code 2).
-    pub fn backbone(&self, path: &Path) -> Result<PretrainedBackbone> {
-        PretrainedBackbone::load(path, &self.config(), Placement::HOST)
+    pub fn backbone(&self, path: &Path, device: Device) -> Result<PretrainedBackbone> {
+        PretrainedBackbone::load(path, &self.config(), Placement::f32(device))
     }
 }
 
@@ -79,6 +80,7 @@ pub fn train_and_answer(
     let root = crate::nn::Path::root(&source);
     let model = ResNetClassifier::new(&root, &settings.config(), test.types.len())?;
     let parameters = root.parameters();
+    parameters.place(Placement::f32(job.device))?;
     if let Some(backbone) = backbone {
         backbone.copy_into(&parameters, "")?;
     }
@@ -116,7 +118,7 @@ fn answers(model: &ResNetClassifier, test: &TestSet) -> Result<Vec<usize>> {
     for picture in test.pictures.iter().filter(|picture| picture.kind.is_some()) {
         signals::check()?;
         let logits = model.forward(&Var::constant(batch(&[&picture.specimen])?.0), false)?;
-        let logits = logits.f32s()?;
+        let logits = logits.to_f32_vec()?;
         let Some(best) = (0..logits.len()).reduce(|best, next| if logits[next] > logits[best] { next } else { best }) else {
             bail!("a classifier without classes")
         };

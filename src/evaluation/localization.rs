@@ -9,10 +9,11 @@ use super::scores::{Prediction, image_score};
 use super::sources::{Material, Source, Specimen, batch};
 use super::test_set::TestSet;
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::{Result, bail};
 use crate::invalid_input;
 use crate::models::localizer::{FreshLocalizer, Localizer, LocalizerConfig, SIDE_MULTIPLE};
-use crate::nn::ParameterSet;
+use crate::nn::{ParameterSet, Placement};
 use crate::ops;
 use crate::tensor::random::Sampler;
 use crate::training::adamw::{AdamW, AdamWOptions};
@@ -60,7 +61,7 @@ pub(super) fn plan(label: String, steps: u64, rate: f64) -> Plan {
     Plan { checkpoint_every: 200, ..Plan::new(label, steps, schedule) }
 }
 
-/// See [`plan`].
+/// See [`plan`]. The parameters have to be where they shall be trained.
 pub(super) fn state(parameters: &ParameterSet) -> Result<State> {
     parameters.set_trainable(true);
     let optimiser = AdamW::new(parameters, AdamWOptions { weight_decay: 0.0, ..AdamWOptions::default() })?;
@@ -78,6 +79,8 @@ pub struct Job<'a> {
     pub source: Source,
     /// Seed of initial values and draws.
     pub seed: u64,
+    /// Where the network is trained and asked; in f32.
+    pub device: Device,
 }
 
 /// A trained network and its parameters.
@@ -98,6 +101,7 @@ pub fn train(folder: &Path, identity: &Identity, settings: &Settings, job: Job) 
     let root = crate::nn::Path::root(&source);
     let model = Localizer::new(&root, &LocalizerConfig { width: settings.width })?;
     let parameters = root.parameters();
+    parameters.place(Placement::f32(job.device))?;
     let mut state = state(&parameters)?;
     let mut task = Localization { model: &model, job, batch: settings.batch };
     fit(folder, identity, &plan(format!("U-Net {}", job.label), settings.steps, settings.learning_rate), &mut state, &mut task)?;
@@ -128,7 +132,7 @@ impl Task for Localization<'_> {
         let drawn = positions.into_par_iter().map(|position| self.draw(step, position)).collect::<Result<Vec<_>>>()?;
         let (pictures, masks) = batch(&drawn.iter().collect::<Vec<_>>())?;
         let logits = self.model.forward(&Var::constant(pictures), true)?;
-        Ok(ops::focal_loss(&logits, &masks)?.into())
+        Ok(ops::focal_loss(&logits, &masks.to_device(self.job.device)?)?.into())
     }
 }
 
@@ -142,7 +146,7 @@ pub fn predict(model: &Localizer, test: &TestSet) -> Result<Vec<Prediction>> {
         signals::check()?;
         let (pixels, _) = batch(&[&picture.specimen])?;
         let probabilities = ops::softmax(&model.forward(&Var::constant(pixels), false)?)?;
-        let pixels: Vec<f32> = probabilities.f32s()?.iter().skip(1).step_by(2).copied().collect();
+        let pixels: Vec<f32> = probabilities.to_f32_vec()?.into_iter().skip(1).step_by(2).collect();
         if pixels.iter().any(|x| !x.is_finite()) {
             bail!("the localisation network gave a score that is not finite");
         }

@@ -2,6 +2,7 @@ use super::*;
 use crate::anomaly::presets::{EncoderKind, PresetName};
 use crate::anomaly::reweighting::Mode;
 use crate::data::dataset::SplitRule;
+use crate::device::Device;
 use crate::evaluation::localization::Settings;
 use crate::nn::Placement;
 use crate::testing::miniature;
@@ -32,6 +33,7 @@ fn plan(variants: &[Variant]) -> Plan {
             split: SplitRule::Default,
             pairs_per_type: 10,
             keep_models: false,
+            device: Device::Cpu,
         },
     }
 }

@@ -23,6 +23,7 @@ use super::scores::ObjectScores;
 use super::sources::{Amounts, Material, Source};
 use super::test_set::TestSet;
 use crate::data::dataset::{Dataset, Object, SplitRule};
+use crate::device::Device;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::resnet::PretrainedBackbone;
@@ -49,6 +50,8 @@ pub struct Plan {
     pub pairs_per_type: usize,
     /// Keep the U-Nets' weights, in safetensors with DRAEM's names.
     pub keep_models: bool,
+    /// Where the networks are trained and asked. No part of a result's identity: devices differ by rounding.
+    pub device: Device,
 }
 
 impl Plan {

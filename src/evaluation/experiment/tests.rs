@@ -16,6 +16,7 @@ fn plan(sources: &[Source]) -> Plan {
         split: SplitRule::Default,
         pairs_per_type: 500,
         keep_models: true,
+        device: Device::Cpu,
     }
 }
 

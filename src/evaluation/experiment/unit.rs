@@ -76,7 +76,7 @@ impl<'a> Unit<'a> {
     pub(super) fn run(&self) -> Result<Outcome> {
         let Bench { plan, material, test, object, .. } = self.bench;
         let (identity, label) = (self.identity()?, self.label());
-        let job = Job { label: &label, material, source: self.source, seed: self.seed };
+        let job = Job { label: &label, material, source: self.source, seed: self.seed, device: plan.device };
         let stages = ["localizer", "classifier"].map(|stage| self.folder.join(stage));
         let trained = localization::train(&stages[0], &identity, &plan.localizer, job)?;
         let predictions = localization::predict(&trained.model, test)?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::autograd::Var;
 use crate::data::picture::Picture;
+use crate::device::Device;
 use crate::digest::hexadecimal;
 use crate::error::Result;
 use crate::evaluation::cluster_diversity::{self, Clusters};
@@ -38,16 +39,16 @@ pub struct Judges {
 }
 
 impl Judges {
-    /// Reads the weights that are given.
+    /// Reads the weights that are given to where they shall judge, in f32.
     ///
     /// # Errors
     /// When a file cannot be read or is of another network (exit code 2).
-    pub fn load(inception: Option<&Path>, lpips: Option<(&Path, Network)>) -> Result<Self> {
+    pub fn load(inception: Option<&Path>, lpips: Option<(&Path, Network)>, device: Device) -> Result<Self> {
         let digest = |path: &Path| -> Result<String> { Ok(hexadecimal(&Archive::open(path)?.digest()?)) };
-        let inception = inception.map(|path| Ok::<_, crate::error::Error>((Inception::load(path)?, digest(path)?))).transpose()?;
+        let inception = inception.map(|path| Ok::<_, crate::error::Error>((Inception::load(path, device)?, digest(path)?))).transpose()?;
         let perceptual = lpips
             .map(|(path, network)| {
-                Ok::<_, crate::error::Error>(PerceptualJudge { lpips: Lpips::load(path, network)?, network, digest: digest(path)? })
+                Ok::<_, crate::error::Error>(PerceptualJudge { lpips: Lpips::load(path, network, device)?, network, digest: digest(path)? })
             })
             .transpose()?;
         Ok(Self { inception, perceptual })

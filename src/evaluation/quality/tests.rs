@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::anomaly::generated_set::{Entry, NAME};
 use crate::data::dataset::SplitRule;
+use crate::device::Device;
 use crate::models::inception::Inception;
 use crate::models::lpips::{Lpips, Network};
 use crate::nn::Path as Names;
@@ -81,7 +82,7 @@ fn networks_from_files_judge_every_type() {
     };
     let inception = save("inception.safetensors", &|root| drop(Inception::new(root).unwrap()));
     let lpips = save("lpips.safetensors", &|root| drop(Lpips::new(root, Network::Alex).unwrap()));
-    let judges = Judges::load(Some(&inception), Some((&lpips, Network::Alex))).unwrap();
+    let judges = Judges::load(Some(&inception), Some((&lpips, Network::Alex)), Device::Cpu).unwrap();
     let plan = plan(judges);
     let outcomes = measure(&data, &pairs, &plan, &folder.path().join("out")).unwrap();
     for outcome in &outcomes {
@@ -91,9 +92,9 @@ fn networks_from_files_judge_every_type() {
     let json = table::json(&table::rows(&outcomes), &plan);
     assert_eq!(json["judges"]["inception"].as_str().unwrap().len(), 64);
     assert!(json["protocols"]["ic_lpips"].as_str().unwrap().starts_with("ic-lpips/alex-0.1"), "{json}");
-    let error = Judges::load(Some(&lpips), None).unwrap_err().to_string();
+    let error = Judges::load(Some(&lpips), None, Device::Cpu).unwrap_err().to_string();
     assert!(error.contains("Conv2d_1a_3x3.conv.weight"), "{error}");
-    assert!(Judges::load(None, Some((&lpips, Network::Vgg))).is_err());
+    assert!(Judges::load(None, Some((&lpips, Network::Vgg)), Device::Cpu).is_err());
 }
 
 #[test]

@@ -8,8 +8,9 @@ mod tests;
 use std::path::Path as FilePath;
 
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::Result;
-use crate::nn::{BatchNorm2d, Conv2d, Linear, Path};
+use crate::nn::{BatchNorm2d, Conv2d, Linear, Path, Placement};
 use crate::ops::{self, Conv2dOptions};
 use crate::tensor::Tensor;
 use crate::weights::Archive;
@@ -33,7 +34,7 @@ pub struct Answer {
     pub logits: Tensor,
 }
 
-/// The network in evaluation mode.
+/// The network in evaluation mode. It computes and answers where its parameters are.
 ///
 /// # Shapes
 /// Picture `[batch, height, width, 3]` in [-1, 1], sides of 75 or more; the published weights want [`SIDE`].
@@ -64,12 +65,12 @@ impl Inception {
         Ok(Self { stem, blocks: blocks(path, 192)?, fc: Linear::new(&path.child("fc"), FEATURES, CLASSES)? })
     }
 
-    /// Reads torchvision's weights from a safetensors file.
+    /// Reads torchvision's weights from a safetensors file onto a device, in f32.
     ///
     /// # Errors
     /// When the file cannot be read or is of another network (exit code 2).
-    pub fn load(path: &FilePath) -> Result<Self> {
-        let archive = Archive::open(path)?;
+    pub fn load(path: &FilePath, device: Device) -> Result<Self> {
+        let archive = Archive::open(path)?.with_placement(Placement::f32(device));
         let model = Self::new(&Path::root(&archive))?;
         archive.finish_except(|name| name.starts_with("AuxLogits."))?;
         Ok(model)
@@ -77,7 +78,7 @@ impl Inception {
 
     /// Features and logits.
     pub fn forward(&self, picture: &Tensor) -> Result<Answer> {
-        let mut x = Var::constant(picture.clone());
+        let mut x = self.fc.placement().enter(&Var::constant(picture.clone()))?;
         for part in &self.stem {
             for layer in part {
                 x = layer.forward(&x)?;

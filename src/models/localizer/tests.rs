@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Fixture, assert_close};
+use crate::testing::{Fixture, assert_close, assert_training_agrees, random};
 
 #[test]
 fn logits_loss_and_gradient_match_pytorch() {
@@ -67,4 +67,19 @@ fn wrong_sizes_are_refused() {
     let error = model.forward(&Tensor::zeros(&[1, 32, 48, 3]).into(), false).unwrap_err().to_string();
     assert!(error.contains("multiples of 32, found 48x32"), "{error}");
     assert!(Localizer::new(&Path::root(&source), &LocalizerConfig { width: 0 }).is_err());
+}
+
+#[test]
+fn gpus_agree_on_its_training() {
+    let picture = Var::constant(random("picture", &[2, 32, 64, 3]));
+    let mask = Tensor::from_f32(
+        (0..2 * 32 * 64).map(|pixel| f32::from(u8::from(pixel % 64 < 20 && pixel / 64 % 32 > 9))).collect::<Vec<_>>(),
+        &[2, 32, 64, 1],
+    );
+    let mask = mask.unwrap();
+    assert_training_agrees(
+        &FreshLocalizer { seed: 3 },
+        |path| Localizer::new(path, &LocalizerConfig { width: 3 }),
+        |network, device| ops::focal_loss(&network.forward(&picture, true)?, &mask.to_device(device)?),
+    );
 }

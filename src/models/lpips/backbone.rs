@@ -65,7 +65,10 @@ impl Backbone {
 
     /// `[batch, height, width, 3]` to five maps `[batch, h, w, channels]`, behind their ReLU.
     pub(super) fn activations(&self, picture: &Var) -> Result<Vec<Var>> {
-        let mut x = picture.clone();
+        let mut x = match self.parts.first().and_then(|(_, layers)| layers.first()) {
+            Some(first) => first.placement().enter(picture)?,
+            None => picture.clone(),
+        };
         let mut found = Vec::with_capacity(self.parts.len());
         for (pool, layers) in &self.parts {
             if let Some(kernel) = pool {

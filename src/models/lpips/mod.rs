@@ -8,9 +8,10 @@ mod tests;
 use std::path::Path as FilePath;
 
 use crate::autograd::Var;
+use crate::device::Device;
 use crate::error::{Result, ensure};
 use crate::invalid_input;
-use crate::nn::{Init, Parameter, Path};
+use crate::nn::{Init, Path, Placement};
 use crate::ops::parallel;
 use crate::tensor::Tensor;
 use crate::weights::Archive;
@@ -50,12 +51,13 @@ const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 /// Added to the length of a pixel's activations.
 const EPSILON: f32 = 1e-10;
 
-/// The metric: a frozen network and a weight for each channel of five of its layers.
+/// The metric: a frozen network and a weight for each channel of five of its layers. The network computes where its parameters are; what it makes of a
+/// picture is kept and compared in host memory, which has room for all pictures of a type.
 #[derive(Clone, Debug)]
 pub struct Lpips {
     backbone: Backbone,
-    /// `[1, channels, 1, 1]` each, at least 0.
-    weights: Vec<Parameter>,
+    /// One for each channel, at least 0.
+    weights: Vec<Vec<f32>>,
 }
 
 /// A picture as the metric sees it: activations of unit length at each pixel, layer by layer. About 31 MB at 256 x 256 pixels with VGG16.
@@ -69,18 +71,19 @@ impl Lpips {
     pub fn new(path: &Path, network: Network) -> Result<Self> {
         let backbone = Backbone::new(&path.child("features"), network)?;
         let weight = |(layer, channels): (usize, usize)| {
-            path.child(format!("lin{layer}")).child("model").child(1).parameter("weight", &[1, channels, 1, 1], Init::Constant(1.0 / channels as f32))
+            let path = path.child(format!("lin{layer}")).child("model").child(1);
+            path.parameter("weight", &[1, channels, 1, 1], Init::Constant(1.0 / channels as f32))?.value().to_f32_vec()
         };
         let weights = backbone.channels().into_iter().enumerate().map(weight).collect::<Result<_>>()?;
         Ok(Self { backbone, weights })
     }
 
-    /// Reads a safetensors file with the weights of both packages under their own names.
+    /// Reads a safetensors file with the weights of both packages under their own names onto a device, in f32.
     ///
     /// # Errors
     /// When the file cannot be read or is of another network (exit code 2).
-    pub fn load(path: &FilePath, network: Network) -> Result<Self> {
-        let archive = Archive::open(path)?;
+    pub fn load(path: &FilePath, network: Network, device: Device) -> Result<Self> {
+        let archive = Archive::open(path)?.with_placement(Placement::f32(device));
         let model = Self::new(&Path::root(&archive), network)?;
         archive.finish_except(|name| ["classifier.", "lins.", "scaling_layer."].iter().any(|prefix| name.starts_with(prefix)))?;
         Ok(model)
@@ -109,10 +112,8 @@ impl Lpips {
         let mut total = 0.0;
         for ((a, b), weight) in a.layers.iter().zip(&b.layers).zip(&self.weights) {
             ensure!(a.len() == b.len(), "LPIPS compares pictures of one size");
-            let weight = weight.value();
-            let weight = weight.f32s()?;
             let pixels = a.len() / weight.len();
-            total += squared_differences(a, b, &weight) / pixels as f64;
+            total += squared_differences(a, b, weight) / pixels as f64;
         }
         Ok(total)
     }

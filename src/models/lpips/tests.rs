@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Fixture, Scattered, random};
+use crate::testing::{Fixture, Scattered, devices, random};
 
 #[test]
 fn distances_are_those_of_the_package() {
@@ -29,4 +29,17 @@ fn pictures_of_two_sizes_are_not_compared() {
     let model = Lpips::new(&Path::root(&Scattered), Network::Alex).unwrap();
     let look = |side: usize| model.look(&random("picture", &[1, side, side, 3])).unwrap();
     assert!(model.distance(&look(64), &look(96)).is_err());
+}
+
+#[test]
+fn gpus_agree_on_distances() {
+    let distances = devices().into_iter().map(|device| {
+        let root = Path::root(&Scattered);
+        let model = Lpips::new(&root, Network::Alex).unwrap();
+        root.parameters().place(Placement::f32(device)).unwrap();
+        let [a, b] = ["a", "b"].map(|name| model.look(&random(name, &[1, 64, 64, 3])).unwrap());
+        model.distance(&a, &b).unwrap()
+    });
+    let distances: Vec<f64> = distances.collect();
+    assert!(distances.iter().all(|distance| (distance / distances[0] - 1.0).abs() < 1e-5), "{distances:?}");
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::nn::RandomInit;
 use crate::tensor::Tensor;
-use crate::testing::{Fixture, assert_close};
+use crate::testing::{Fixture, assert_close, assert_training_agrees, random};
 
 #[test]
 fn basic_blocks_match_torchvision() {
@@ -65,4 +65,16 @@ fn resnet34_has_torchvisions_parameters_and_scale() {
     let weight = parameters.iter().find(|parameter| parameter.name() == "layer4.0.conv2.weight").unwrap().value().to_f32_vec().unwrap();
     let variance = weight.iter().map(|x| x * x).sum::<f32>() / weight.len() as f32;
     assert!((variance * (512.0 * 9.0 / 2.0) - 1.0).abs() < 0.01, "{variance}");
+}
+
+#[test]
+fn gpus_agree_on_the_classifiers_training() {
+    let picture = Var::constant(random("picture", &[3, 40, 36, 3]));
+    let labels = Tensor::from_i32(vec![4, 0, 2], &[3]).unwrap();
+    let config = ResNetConfig { width: 4, layers: [1, 2, 1, 1], ..ResNetConfig::resnet34() };
+    assert_training_agrees(
+        &FreshResNet { seed: 3 },
+        |path| ResNetClassifier::new(path, &config, 5),
+        |network, _| ops::softmax_cross_entropy(&network.forward(&picture, true)?, &labels),
+    );
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::models::resnet::{BlockKind, ResNetConfig};
 use crate::nn::RandomInit;
-use crate::testing::{Fixture, assert_close};
+use crate::testing::{Fixture, assert_close, assert_training_agrees, random};
 
 fn resnet_fpn() -> SpatialEncoderConfig {
     let backbone = ResNetConfig { block: BlockKind::Bottleneck, width: 4, layers: [1, 2, 1, 1] };
@@ -82,4 +82,25 @@ fn wrong_sizes_are_refused() {
     assert!(error.contains("one channel"), "{error}");
     let odd = SpatialEncoderConfig::Psp(PspConfig { mask_size: 48, ..PspConfig::released(4) });
     assert!(SpatialEncoder::new(&Path::root(&source), &odd, 8).is_err());
+}
+
+#[test]
+fn gpus_agree_on_the_encoders_training() {
+    let source = RandomInit { seed: 4 };
+    for config in [resnet_fpn(), psp()] {
+        let side = config.mask_size();
+        let mask = (0..2 * side * side).map(|pixel| f32::from(u8::from(pixel % side < 20 && pixel / side % side > 9))).collect::<Vec<_>>();
+        let mask = Tensor::from_f32(mask, &[2, side, side, 1]).unwrap();
+        // With batch statistics, and with running ones as the default preset trains.
+        for training in [true, false] {
+            assert_training_agrees(
+                &source,
+                |path| SpatialEncoder::new(path, &config, 7),
+                |encoder, device| {
+                    let tokens = encoder.forward(&mask, training)?;
+                    ops::mean(&ops::mul(&tokens, &Var::constant(random("weights", tokens.shape()).to_device(device)?))?)
+                },
+            );
+        }
+    }
 }
