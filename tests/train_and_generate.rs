@@ -67,6 +67,9 @@ fn train_then_generate_whatever_happens_on_the_way() {
     let leftover = |name: &PathBuf| name.to_string_lossy().ends_with(".tmp");
     let parts: BTreeMap<_, _> = files(&world.path("parts")).into_iter().filter(|(name, _)| !leftover(name)).collect();
     assert_eq!(files(&world.path("whole")), parts);
+    // One thread computes, and no other waits for it in vain.
+    succeed(world.generate("alone", &["--threads", "1"]));
+    assert_eq!(files(&world.path("whole")), files(&world.path("alone")));
     assert_eq!(String::from_utf8_lossy(&parts[Path::new("manifest.jsonl")]).lines().count(), 6);
 }
 

@@ -7,7 +7,7 @@ use crate::anomaly::mask_source::{Drawn, MaskSource, Masks, Request};
 use crate::anomaly::presets::PresetName;
 use crate::data::dataset::{Dataset, Object};
 use crate::data::picture::Picture;
-use crate::error::Result;
+use crate::error::{Result, ensure};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::tensor::random::Sampler;
@@ -19,6 +19,14 @@ pub struct Place {
     pub normal: Picture,
     /// The mask on it, and where that came from.
     pub drawn: Drawn,
+}
+
+/// What is known of places without any network.
+#[derive(Debug)]
+pub struct Prospects {
+    normals: Vec<Picture>,
+    /// The masks, where no network draws them.
+    drawn: Option<Vec<Drawn>>,
 }
 
 /// The places of a type. Place `index` is a function of (seed, object, type, index) and the data set alone.
@@ -59,10 +67,27 @@ impl<'a> Places<'a> {
 
     /// The places of some numbers; learned masks are drawn together. `stop` as in [`Masks::masks`].
     pub fn at(&self, indices: &[u64], stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Place>> {
-        let load = |&index: &u64| Ok(Picture::load(self.normal(index))?.resized(self.side, self.side));
+        self.complete(indices, self.prospects(indices, &|| true)?, stop)
+    }
+
+    /// The part of [`Places::at`] that reads and draws without a network, for another thread than the computing one. It is given up when it is not
+    /// wanted any more, which is asked before each picture.
+    pub fn prospects(&self, indices: &[u64], is_wanted: &dyn Fn() -> bool) -> Result<Prospects> {
+        let load = |&index: &u64| {
+            ensure!(is_wanted(), "the pictures are not wanted any more");
+            Ok(Picture::load(self.normal(index))?.resized(self.side, self.side))
+        };
         let normals: Vec<Picture> = indices.iter().map(load).collect::<Result<_>>()?;
-        let wanted: Vec<(u64, &Picture)> = indices.iter().copied().zip(&normals).collect();
-        let drawn = self.masks.masks(&wanted, stop)?;
+        let drawn = if self.masks.are_learned() { None } else { Some(self.masks.masks(&wanted(indices, &normals), &|| None)?) };
+        Ok(Prospects { normals, drawn })
+    }
+
+    /// The rest of [`Places::at`].
+    pub fn complete(&self, indices: &[u64], Prospects { normals, drawn }: Prospects, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Place>> {
+        let drawn = match drawn {
+            Some(drawn) => drawn,
+            None => self.masks.masks(&wanted(indices, &normals), stop)?,
+        };
         Ok(normals.into_iter().zip(drawn).map(|(normal, drawn)| Place { normal, drawn }).collect())
     }
 
@@ -88,4 +113,9 @@ impl<'a> Places<'a> {
     pub fn masks(&self) -> &Masks<'a> {
         &self.masks
     }
+}
+
+/// Which masks are asked for, on which pictures.
+fn wanted<'p>(indices: &[u64], normals: &'p [Picture]) -> Vec<(u64, &'p Picture)> {
+    indices.iter().copied().zip(normals).collect()
 }

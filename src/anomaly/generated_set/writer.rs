@@ -1,5 +1,5 @@
 //! Writing on other threads: compressing and syncing PNG files must not hold up the next batch. A thread takes batches in turn and shares a batch's files
-//! out among the pool's; lines follow in the order of the pairs when all files of a batch are on the disk.
+//! out among the pool's, if that has others than the computing one; lines follow in the order of the pairs when all files of a batch are on the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -37,7 +37,12 @@ impl Writer {
         let (sender, receiver) = sync_channel::<Vec<Finished>>(QUEUE);
         let work = move || {
             for batch in receiver {
-                batch.par_iter().try_for_each(|pair| write(&root, pair))?;
+                // The pool's only thread computes, or waits for this one.
+                if rayon::current_num_threads() > 1 {
+                    batch.par_iter().try_for_each(|pair| write(&root, pair))?;
+                } else {
+                    batch.iter().try_for_each(|pair| write(&root, pair))?;
+                }
                 manifest.append(batch.into_iter().map(|pair| pair.entry).collect())?;
             }
             Ok(manifest)

@@ -110,6 +110,11 @@ impl<'a> Masks<'a> {
         Ok(Self { source, seed: request.seed, kind: request.kind.clone() })
     }
 
+    /// Whether the base model draws them.
+    pub fn are_learned(&self) -> bool {
+        matches!(self.source, Source::Learned(_))
+    }
+
     /// The masks of images with their normal pictures. All but files are put on the object of the normal picture; files are taken as they are.
     ///
     /// `stop` is asked now and then and ends the work with [`Interrupted`](crate::error::Interrupted) when it names a signal.

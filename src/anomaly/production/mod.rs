@@ -1,5 +1,7 @@
-//! Filling a folder with pairs of one type: which normal image, mask and template belong to which index, batches, writing, going on.
+//! Filling a folder with pairs of one type: which normal image, mask and template belong to which index, batches, writing, going on. While a batch is
+//! computed, another thread reads what the next one needs, and others write the finished ones.
 
+mod ahead;
 mod order;
 
 #[cfg(test)]
@@ -10,11 +12,13 @@ use std::collections::btree_map::Entry;
 
 use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths};
 use crate::anomaly::generation::{Generator, Glimpse, Job};
-use crate::anomaly::places::{Place, Places};
+use crate::anomaly::places::{Place, Places, Prospects};
 use crate::anomaly::presets::{BatchNormPolicy, GROUP};
 use crate::data::mask::Mask;
 use crate::error::{Result, bail};
 use crate::tensor::Tensor;
+
+use ahead::one_ahead;
 
 pub use order::Order;
 
@@ -68,15 +72,24 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
     let mut writer = set.into_writer()?;
     let mut done = kept;
     observer.started(kept, own);
-    for indices in missing.chunks(order.batch_size) {
+    let batches: Vec<&[u64]> = missing.chunks(order.batch_size).collect();
+    let prepare = |indices: &&[u64], is_wanted: &dyn Fn() -> bool| producer.prepare(indices, is_wanted);
+    one_ahead(&batches, prepare, |indices, prepared| {
         // On a signal the batch is given up; what was queued before is written when the writer is dropped.
-        let pairs = producer.batch(indices, observer)?;
+        let pairs = producer.batch(indices, prepared, observer)?;
         done += pairs.len() as u64;
         observer.finished(&pairs, done);
-        writer.add(pairs)?;
-    }
+        writer.add(pairs)
+    })?;
     writer.finish()?;
     Ok(Summary { made: done - kept, kept })
+}
+
+/// What a batch needs from the disk.
+struct Prepared {
+    batch: Prospects,
+    /// Where batch norm looks at several masks: of all members of each group that the batch has a part of.
+    groups: BTreeMap<u64, Prospects>,
 }
 
 struct Producer<'a> {
@@ -97,10 +110,23 @@ impl<'a> Producer<'a> {
         Ok(Self { order, places, generator, recipe })
     }
 
+    /// Reads what the batch of these indices needs; runs while another batch is computed.
+    fn prepare(&self, indices: &[u64], is_wanted: &dyn Fn() -> bool) -> Result<Prepared> {
+        let mut groups = BTreeMap::new();
+        if self.order.learned.metadata.preset.batch_norm == BatchNormPolicy::Always {
+            for group in indices.iter().map(|index| index / GROUP as u64) {
+                if let Entry::Vacant(vacant) = groups.entry(group) {
+                    vacant.insert(self.places.prospects(&members(group), is_wanted)?);
+                }
+            }
+        }
+        Ok(Prepared { batch: self.places.prospects(indices, is_wanted)?, groups })
+    }
+
     /// The pairs of these indices.
-    fn batch(&self, indices: &[u64], observer: &mut dyn Observer) -> Result<Vec<Finished>> {
-        let places = self.places.at(indices, &|| observer.interrupted())?;
-        let spatial = self.spatial(indices, &places, observer)?;
+    fn batch(&self, indices: &[u64], prepared: Prepared, observer: &mut dyn Observer) -> Result<Vec<Finished>> {
+        let places = self.places.complete(indices, prepared.batch, &|| observer.interrupted())?;
+        let spatial = self.spatial(indices, &places, prepared.groups, observer)?;
         let job = |((&index, place), spatial): ((&u64, &Place), Tensor)| Job {
             normal: place.normal.clone(),
             mask: place.drawn.mask.clone(),
@@ -121,18 +147,17 @@ impl<'a> Producer<'a> {
     }
 
     /// e_s of each index's mask. Where batch norm looks at several masks, these are always the same whole group of consecutive indices.
-    fn spatial(&self, indices: &[u64], places: &[Place], observer: &dyn Observer) -> Result<Vec<Tensor>> {
+    fn spatial(&self, indices: &[u64], places: &[Place], groups: BTreeMap<u64, Prospects>, observer: &dyn Observer) -> Result<Vec<Tensor>> {
         if self.order.learned.metadata.preset.batch_norm != BatchNormPolicy::Always {
             return self.generator.embed(&masks(places));
         }
-        let mut groups: BTreeMap<u64, Vec<Tensor>> = BTreeMap::new();
-        let size = GROUP as u64;
-        for group in indices.iter().map(|index| index / size) {
-            let Entry::Vacant(vacant) = groups.entry(group) else { continue };
-            let members: Vec<u64> = (group * size..(group + 1) * size).collect();
-            vacant.insert(self.generator.embed(&masks(&self.places.at(&members, &|| observer.interrupted())?))?);
+        let mut embedded: BTreeMap<u64, Vec<Tensor>> = BTreeMap::new();
+        for (group, prospects) in groups {
+            let places = self.places.complete(&members(group), prospects, &|| observer.interrupted())?;
+            embedded.insert(group, self.generator.embed(&masks(&places))?);
         }
-        Ok(indices.iter().map(|index| groups[&(index / size)][(index % size) as usize].clone()).collect())
+        let size = GROUP as u64;
+        Ok(indices.iter().map(|index| embedded[&(index / size)][(index % size) as usize].clone()).collect())
     }
 
     fn template(&self, index: u64) -> usize {
@@ -164,6 +189,11 @@ impl<'a> Producer<'a> {
             recipe: self.recipe.clone(),
         })
     }
+}
+
+/// The indices of a group.
+fn members(group: u64) -> Vec<u64> {
+    (group * GROUP as u64..(group + 1) * GROUP as u64).collect()
 }
 
 fn masks(places: &[Place]) -> Vec<&Mask> {

@@ -101,6 +101,63 @@ fn batch_size_interruption_and_order_change_no_byte() {
 }
 
 #[test]
+fn timing_changes_no_byte() {
+    let world = world(PresetName::Official);
+    let out = |name: &str| world.folder.path().join(name);
+    produce(&order(&world, &out("at once"), 5, 1), &mut watch()).unwrap();
+    produce(&order(&world, &out("slowly"), 5, 2), &mut Slow).unwrap();
+    assert_eq!(files(&out("at once")), files(&out("slowly")));
+}
+
+/// Takes its time, so that preparing and writing have done all that they may.
+struct Slow;
+
+impl Observer for Slow {
+    fn finished(&mut self, _: &[Finished], _: u64) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_picture_that_breaks_on_the_way_ends_the_run_behind_the_batches_before_it() {
+    let world = world(PresetName::Default);
+    let out = |name: &str| world.folder.path().join(name);
+    produce(&order(&world, &out("whole"), 4, 1), &mut watch()).unwrap();
+    // The picture that the third pair is made on.
+    let text = fs::read_to_string(out("whole").join(NAME)).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+    let picture = world.dataset.root.join(line["normal"].as_str().unwrap());
+    let content = fs::read(&picture).unwrap();
+    fs::write(&picture, &content[..content.len() / 2]).unwrap();
+    let error = produce(&order(&world, &out("broken"), 4, 1), &mut watch()).unwrap_err();
+    assert_eq!(exit_code(&error), 2, "{error}");
+    assert!(format!("{error:#}").contains(picture.file_name().unwrap().to_str().unwrap()), "{error:#}");
+    assert_eq!(fs::read_to_string(out("broken").join(NAME)).unwrap().lines().count(), 2);
+    fs::write(&picture, content).unwrap();
+    produce(&order(&world, &out("broken"), 4, 1), &mut watch()).unwrap();
+    assert_eq!(files(&out("broken")), files(&out("whole")));
+}
+
+#[test]
+fn a_pair_that_cannot_be_written_ends_the_run_and_leaves_no_part_of_it() {
+    let world = world(PresetName::Default);
+    let out = |name: &str| world.folder.path().join(name);
+    produce(&order(&world, &out("whole"), 6, 1), &mut watch()).unwrap();
+    // A folder where the second pair's image shall be.
+    let taken = out("full").join("plate/test/dot/000001.png");
+    fs::create_dir_all(&taken).unwrap();
+    let error = produce(&order(&world, &out("full"), 6, 1), &mut watch()).unwrap_err();
+    assert_eq!(exit_code(&error), 2, "{error}");
+    assert!(format!("{error:#}").contains("000001.png"), "{error:#}");
+    assert_eq!(fs::read_to_string(out("full").join(NAME)).unwrap().lines().count(), 1);
+    let written = files(&out("full"));
+    assert!(written.keys().all(|name| files(&out("whole")).contains_key(name)), "{:?}", written.keys());
+    fs::remove_dir(&taken).unwrap();
+    assert_eq!(produce(&order(&world, &out("full"), 6, 1), &mut watch()).unwrap(), Summary { made: 5, kept: 1 });
+    assert_eq!(files(&out("full")), files(&out("whole")));
+}
+
+#[test]
 fn a_pair_without_its_line_is_made_again_to_the_same_bytes() {
     let world = world(PresetName::Default);
     let out = world.folder.path().join("out");
