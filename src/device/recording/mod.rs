@@ -69,6 +69,11 @@ pub fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
+/// Whether what this thread computes is being recorded.
+pub fn is_on_here() -> bool {
+    is_on() && state().as_ref().is_some_and(|state| state.thread == thread::current().id())
+}
+
 fn state() -> MutexGuard<'static, Option<State>> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }

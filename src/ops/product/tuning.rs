@@ -91,7 +91,7 @@ pub(super) fn choose(device: Cuda, routes: &[Route], shape: impl FnOnce() -> Sha
         Some(trials) => trials,
         // A graph holds what has run before it was captured, a recording what comes after its warm-up: neither meets new shapes, and neither bears that
         // kernels run beside its own.
-        None if device.is_capturing() || recording::is_on() => return last,
+        None if device.is_capturing() || recording::is_on_here() => return last,
         None => tuner.tune(&shape, routes, measure),
     };
     let route = fastest(&trials, routes, shape.dtype);

@@ -169,7 +169,7 @@ fn judge_kernels(case: &Case, cuda: Cuda, dtype: DType) -> Vec<Verdict> {
 }
 
 fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
-    let compared = poisoned(|| errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device)));
+    let compared = errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device));
     let (error, failure) = match compared {
         // Not a number, of either sign, is larger than everything.
         Ok(errors) => (errors.into_iter().map(|error| if error.is_nan() { f64::INFINITY } else { error }).max_by(f64::total_cmp), None),
@@ -202,7 +202,7 @@ pub fn errors(inputs: &[Tensor], device: Device, dtype: DType, gradients: bool, 
         }
         Ok(found)
     };
-    let (found, expected) = (run(device, dtype)?, run(Device::Cpu, DType::F32)?);
+    let (found, expected) = (poisoned(|| run(device, dtype))?, run(Device::Cpu, DType::F32)?);
     Ok(found.iter().zip(&expected).map(|(found, expected)| relative_error(found, expected)).collect())
 }
 
