@@ -48,7 +48,7 @@ pub(crate) struct Windows {
 
 /// How a product is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tiles {
+pub(crate) struct Tiles {
     /// Columns of a tile.
     pub columns: usize,
     /// Cells of a tile, whose rows they are: images, height, width.
@@ -65,27 +65,57 @@ pub(super) fn claims(windows: &Windows, columns: usize) -> bool {
 }
 
 impl Tiles {
+    /// Rows of a tile, whatever its columns.
+    pub const ROWS: usize = ROWS;
+    /// Channels of one step of the depth.
+    pub const STEP: usize = STEP;
+    /// Threads of a block.
+    pub const THREADS: usize = THREADS;
+
+    /// Those of a product with an activation behind it, if the kernels can compute it.
+    pub fn of_product(processors: usize, windows: &Windows, columns: usize, nominal_rows: usize, activation: Activation) -> Option<Self> {
+        // What is written are packs of the columns that are left.
+        claims(windows, activation.columns(columns)).then(|| {
+            let tiles = Self::choose(processors, windows, columns, nominal_rows);
+            if activation == Activation::Geglu { tiles.undivided() } else { tiles }
+        })
+    }
+
     /// For a device of so many multiprocessors. The number of parts depends on `nominal_rows`, not on the rows, so that a sample's sums are added in the
     /// same order in every batch; tiles of all sizes add in the same order.
     pub fn choose(processors: usize, windows: &Windows, columns: usize, nominal_rows: usize) -> Self {
-        let steps = windows.taps[0] * windows.taps[1] * windows.chunks();
+        let steps = windows.steps();
         let idle = BUSY / (nominal_rows.div_ceil(ROWS) * columns.div_ceil(128)).max(1);
         let splits = idle.min(steps / SHORTEST_PART).clamp(1, MOST_PARTS);
         let splits = steps.div_ceil(steps.div_ceil(splits));
-        let of_parity = windows.cells_of_parity();
-        let cells = box_of_cells(of_parity);
-        let parities = if windows.doubled { 4 } else { 1 };
-        let items = |width: usize| parities * count(of_parity, cells) * columns.div_ceil(width) * splits;
+        let cells = box_of_cells(windows.cells_of_parity());
+        let of_width = |columns: usize| Self { columns, cells, splits, blocks: 0 };
+        let items = |width: usize| of_width(width).items(windows, columns);
         let time = |width: &usize| items(*width).div_ceil(processors) * (width + BESIDE);
         let width = COLUMNS.into_iter().min_by_key(time).unwrap_or(COLUMNS[0]);
-        Self { columns: width, cells, splits, blocks: items(width).min(processors) }
+        Self { blocks: items(width).min(processors), ..of_width(width) }
     }
-}
 
-impl Tiles {
     /// With the whole depth in one part.
-    pub fn undivided(self) -> Self {
+    fn undivided(self) -> Self {
         Self { splits: 1, blocks: self.blocks.div_ceil(self.splits), ..self }
+    }
+
+    /// Tiles and parts of a product: what the blocks go through.
+    pub fn items(&self, windows: &Windows, columns: usize) -> usize {
+        let parities = if windows.doubled { 4 } else { 1 };
+        parities * count(windows.cells_of_parity(), self.cells) * columns.div_ceil(self.columns) * self.splits
+    }
+
+    /// The entry point.
+    pub fn entry(&self) -> String {
+        format!("product_{ROWS}x{}", self.columns)
+    }
+
+    /// Bytes of dynamic shared memory: whole stages, of two boxes each, in [`STAGES_BYTES`].
+    pub fn shared(&self) -> usize {
+        let stage = (ROWS + self.columns) * STEP * DType::F16.bytes();
+        STAGES_BYTES / stage * stage + BARRIERS_BYTES + STAGED_BYTES
     }
 }
 
@@ -126,6 +156,11 @@ impl Windows {
         Self { cells: [1, 1, rows], image: [1, rows], taps: [1, 1], before: [0, 0], channels, first_channels: channels, doubled: false }
     }
 
+    /// Steps of the depth.
+    pub fn steps(&self) -> usize {
+        self.taps[0] * self.taps[1] * self.chunks()
+    }
+
     /// Boxes of channels that one tap takes: each image's own.
     fn chunks(&self) -> usize {
         self.first_channels.div_ceil(STEP) + (self.channels - self.first_channels).div_ceil(STEP)
@@ -143,10 +178,10 @@ impl Windows {
         let &Self { cells: [images, ..], image: [height, width], taps, channels, first_channels, doubled, .. } = self;
         let second_channels = if second.is_some() { channels - first_channels } else { first_channels };
         let (outputs, [deep, high, wide]) = (weight.shape()[0], tiles.cells);
-        let launch = Launch::new(device, &format!("product_{ROWS}x{}", tiles.columns), output.dtype())
+        let launch = Launch::new(device, &tiles.entry(), output.dtype())
             .grid(tiles.blocks, 1, 1)
             .threads(THREADS)
-            .shared(shared(tiles.columns))
+            .shared(tiles.shared())
             .boxes(image, &[first_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(second.unwrap_or(image), &[second_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, activation.columns(tiles.columns)]);
@@ -154,10 +189,4 @@ impl Windows {
         let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
         sizes.chain([channels, first_channels, usize::from(doubled), outputs, activation as usize, tiles.splits]).fold(launch, Launch::int).run()
     }
-}
-
-/// Bytes of dynamic shared memory of a tile: whole stages, of two boxes each, in [`STAGES_BYTES`].
-fn shared(columns: usize) -> usize {
-    let stage = (ROWS + columns) * STEP * DType::F16.bytes();
-    STAGES_BYTES / stage * stage + BARRIERS_BYTES + STAGED_BYTES
 }

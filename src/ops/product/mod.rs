@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor, scratch};
-pub(crate) use cuda::Windows;
-use cuda::{Operands, Tiles};
+use cuda::Operands;
+pub(crate) use cuda::{Tiles as HopperTiles, Windows};
 use measured::Measured;
 pub use route::Route;
 pub use shape::{Shape, WindowShape};
@@ -175,7 +175,7 @@ impl<'a> Product<'a> {
         if shape.contains(&0) {
             return scratch(device, shape, dtype);
         }
-        let claimed = [self.whole_packs.then_some(Route::TensorCores), self.hopper().map(|_| Route::Hopper)];
+        let claimed = [self.whole_packs.then_some(Route::TensorCores), self.on_hopper(device).map(|_| Route::Hopper)];
         let routes = Route::usable(*device, self.op, dtype, claimed);
         let mut measured = Measured::new(self, device, shape);
         let route = tuning::choose(*device, &routes, || self.shape(), &mut |route| measured.run(route));
@@ -187,15 +187,17 @@ impl<'a> Product<'a> {
 
     /// Queues the kernels of a route that claims the product.
     fn run_by(&self, device: &Cuda, route: Route, output: &Tensor) -> Result<()> {
-        match (route, self.hopper()) {
-            (Route::Hopper, Some(windows)) => self.run_on_hopper(device, windows, output),
-            _ => self.run_in_tiles(device, route, output),
+        match self.on_hopper(device).filter(|_| route == Route::Hopper) {
+            Some((windows, tiles)) => self.run_on_hopper(device, windows, &tiles, output),
+            None => self.run_in_tiles(device, route, output),
         }
     }
 
-    /// The product for Hopper's kernels, if they claim it: they write packs of the columns that are left.
-    fn hopper(&self) -> Option<&Windows> {
-        self.windows.as_ref().filter(|windows| cuda::claims(windows, self.activation.columns(self.sizes[1])))
+    /// The product for Hopper's kernels, if they claim it.
+    fn on_hopper(&self, device: &Cuda) -> Option<(&Windows, HopperTiles)> {
+        let (windows, processors) = (self.windows.as_ref()?, device.properties().processors as usize);
+        let tiles = HopperTiles::of_product(processors, windows, self.sizes[1], self.nominal_rows, self.activation)?;
+        Some((windows, tiles))
     }
 
     fn shape(&self) -> Shape {
@@ -213,15 +215,11 @@ impl<'a> Product<'a> {
         }
     }
 
-    fn run_on_hopper(&self, device: &Cuda, windows: &Windows, output: &Tensor) -> Result<()> {
-        let mut tiles = Tiles::choose(device.properties().processors as usize, windows, self.sizes[1], self.nominal_rows);
-        if self.activation == Activation::Geglu {
-            tiles = tiles.undivided();
-        }
+    fn run_on_hopper(&self, device: &Cuda, windows: &Windows, tiles: &HopperTiles, output: &Tensor) -> Result<()> {
         let parts = self.parts(device, tiles.splits)?;
         let second = self.beside.first().copied().flatten();
         let operands = Operands { factors: self.factors, second, added: self.added, activation: self.activation, output, parts: parts.as_ref() };
-        windows.launch(device, &tiles, &operands)?;
+        windows.launch(device, tiles, &operands)?;
         self.add_parts(device, output, parts.as_ref(), tiles.splits)
     }
 

@@ -3,23 +3,23 @@
 use std::collections::HashMap;
 
 use super::plan::Op;
+use super::products::Product;
 use crate::device::DType;
 use crate::device::cuda::{Architecture, Cache, KERNELS, Variant, compile_all};
 use crate::error::{Result, ensure};
-use crate::ops::product::{Lies, TENSOR, Tiling, WHOLE};
 use crate::profiling::Ceilings;
 use crate::profiling::occupancy::blocks as blocks_of_processor;
 
 /// Compute capability of an H100, times ten; the element type is f16.
 const CAPABILITY: u32 = 90;
-const BYTES: f64 = 2.0;
-const PROCESSORS: f64 = 132.0;
+pub(super) const BYTES: f64 = 2.0;
+pub(super) const PROCESSORS: f64 = 132.0;
 /// Clocks a second of its multiprocessors under load.
 const CLOCK: f64 = 1.755e9;
 /// Exponentials that a multiprocessor computes in one clock (CUDA programming guide, "Arithmetic instructions").
 const EXPONENTIALS: f64 = 16.0;
 /// What mma.sync reaches there of the rate of wgmma (Luo et al. 2024, "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture").
-const MMA_SYNC: f64 = 0.629;
+pub(super) const MMA_SYNC: f64 = 0.629;
 /// Bytes on their way that a multiprocessor needs to have the whole bandwidth: 3 TB/s over 700 ns, divided among all.
 const BYTES_IN_FLIGHT: f64 = 3.0e12 * 700e-9 / PROCESSORS;
 /// Bytes on their way of one thread of a kernel that reads through registers.
@@ -27,8 +27,7 @@ const BYTES_OF_THREAD: f64 = 16.0;
 /// Bytes a second that the second-level cache gives all multiprocessors together, as microbenchmarks find (Chips and Cheese 2023, "Nvidia's H100").
 const SECOND_LEVEL: f64 = 5.5e12;
 /// Milliseconds between two kernels of a CUDA graph.
-const GAP: f64 = 0.001;
-const MOST_SPLITS: usize = 16;
+pub(super) const GAP: f64 = 0.001;
 
 /// Registers of a thread and static shared memory of a block, by entry point, as the real assembler says.
 #[derive(Debug)]
@@ -78,18 +77,42 @@ pub struct Predicted {
 }
 
 /// What [`Model::time`] hangs on.
-struct Work {
-    blocks: f64,
-    threads: usize,
-    shared: usize,
+#[derive(Debug)]
+pub(super) struct Work {
+    /// Blocks or, of blocks that stay on their multiprocessor, the tiles that they go through.
+    pub blocks: f64,
+    pub threads: usize,
+    pub shared: usize,
     /// With what tiles add beyond the tensors' ends.
-    operations: f64,
-    exponentials: f64,
-    bytes: f64,
+    pub operations: f64,
+    /// The share of the tensor cores' rate that its instructions reach.
+    pub rate: f64,
+    /// Bytes that move to and from the second-level cache while the tensor cores of their multiprocessor wait.
+    pub serial: f64,
+    pub exponentials: f64,
+    pub bytes: f64,
     /// Bytes that come from the second-level cache: what a tile reads again because its neighbours read it, too.
-    cached: f64,
+    pub cached: f64,
     /// Whether bytes come by asynchronous copies, which need no threads that wait for them.
-    asynchronous: bool,
+    pub asynchronous: bool,
+}
+
+impl Default for Work {
+    /// Nothing at all; mma.sync for what there will be.
+    fn default() -> Self {
+        Self {
+            blocks: 1.0,
+            threads: 256,
+            shared: 0,
+            operations: 0.0,
+            rate: MMA_SYNC,
+            serial: 0.0,
+            exponentials: 0.0,
+            bytes: 0.0,
+            cached: 0.0,
+            asynchronous: false,
+        }
+    }
 }
 
 /// What a batch's kernels take.
@@ -111,10 +134,7 @@ impl Model<'_> {
         let bytes = of_sample * batch + once;
         let floor = self.ceilings.floor(op.operations() * batch, bytes as u64, Some(DType::F16));
         let mut found = match *op {
-            Op::Conv { cells, inputs, outputs, kernel, .. } => {
-                self.product("conv2d", [cells * self.batch, outputs, kernel * kernel * inputs], inputs, bytes)
-            }
-            Op::Linear { rows, inputs, outputs, .. } => self.product("linear", [rows * self.batch, outputs, inputs], inputs, bytes),
+            Op::Conv { .. } | Op::Linear { .. } => Product::of(op, self.batch, bytes).map_or_else(Vec::new, |product| self.product(&product)),
             Op::Attention { rows, columns, heads, width } => vec![self.attention([rows, columns, heads, width], bytes)],
             Op::GroupNorm { positions, channels, groups } => self.group_norm(positions, channels, groups),
             Op::LayerNorm { rows, .. } => vec![self.moving("layer_norm_forward", (rows * self.batch).div_ceil(8), bytes)],
@@ -130,7 +150,7 @@ impl Model<'_> {
     fn time(&self, entry: &str, work: &Work) -> f64 {
         // The slowest multiprocessor has the most blocks.
         let balance = work.blocks / PROCESSORS / (work.blocks / PROCESSORS).ceil();
-        let products = work.operations / (self.ceilings.half_per_second * MMA_SYNC * balance);
+        let products = work.operations / (self.ceilings.half_per_second * work.rate * balance) + work.serial / (SECOND_LEVEL * balance);
         let exponentials = work.exponentials / (PROCESSORS * EXPONENTIALS * CLOCK * balance);
         let resident = self.compiled.resident(entry, work.threads, work.shared);
         let present = resident.min(work.threads as f64 * (work.blocks / PROCESSORS).ceil());
@@ -139,50 +159,13 @@ impl Model<'_> {
         (products + exponentials).max(memory) * 1e3 + GAP
     }
 
-    fn predicted(&self, entry: &str, work: &Work) -> Predicted {
+    pub(super) fn predicted(&self, entry: &str, work: &Work) -> Predicted {
         Predicted { entry: entry.to_owned(), milliseconds: self.time(entry, work), floor: 0.0 }
     }
 
-    fn moving(&self, entry: &str, blocks: usize, bytes: f64) -> Predicted {
+    pub(super) fn moving(&self, entry: &str, blocks: usize, bytes: f64) -> Predicted {
         let blocks = blocks.max(1) as f64;
-        self.predicted(entry, &Work { blocks, threads: 256, shared: 0, operations: 0.0, exponentials: 0.0, bytes, cached: 0.0, asynchronous: false })
-    }
-
-    /// A product on the tile, and with the parts of its depth, that take the least time. Odd channels take the plain path.
-    fn product(&self, op: &str, sizes: [usize; 3], inputs: usize, bytes: f64) -> Vec<Predicted> {
-        let [rows, columns, depth] = sizes;
-        if !inputs.is_multiple_of(WHOLE) {
-            let entry = format!("{op}_forward_plain");
-            let operations = 2.0 * (rows * columns * depth) as f64;
-            // Without tensor cores: a multiply-add a clock on each of 128 lanes, of which loads take half.
-            let plain = operations / (self.ceilings.f32_per_second / 2.0) * 1e3;
-            let milliseconds = plain.max(bytes / self.ceilings.bytes_per_second * 1e3) + GAP;
-            return vec![Predicted { entry, milliseconds, floor: 0.0 }];
-        }
-        let candidates = TENSOR.iter().flat_map(|tile| (1..=MOST_SPLITS.min(depth.div_ceil(256))).map(move |splits| (tile, splits)));
-        let launches = candidates.map(|(tile, splits)| self.tiled(op, tile, splits, sizes, bytes));
-        let total = |launches: &Vec<Predicted>| launches.iter().map(|launch| launch.milliseconds).sum::<f64>();
-        launches.min_by(|a, b| total(a).total_cmp(&total(b))).unwrap_or_default()
-    }
-
-    fn tiled(&self, op: &str, tile: &Tiling, splits: usize, [rows, columns, depth]: [usize; 3], bytes: f64) -> Vec<Predicted> {
-        let tiles = (rows.div_ceil(tile.rows) * columns.div_ceil(tile.columns)) as f64;
-        let parts = if splits > 1 { 4.0 * (splits * rows * columns) as f64 } else { 0.0 };
-        let work = Work {
-            blocks: tiles * splits as f64,
-            threads: tile.threads,
-            shared: tile.shared(Lies::Along, Lies::Along),
-            operations: 2.0 * tiles * (tile.rows * tile.columns * depth) as f64,
-            exponentials: 0.0,
-            bytes: bytes + parts,
-            cached: BYTES * tiles * ((tile.rows + tile.columns) * depth) as f64,
-            asynchronous: true,
-        };
-        let mut launches = vec![self.predicted(&format!("{op}_forward_{}", tile.name), &work)];
-        if splits > 1 {
-            launches.push(self.moving(&format!("{op}_add_parts"), (rows * columns).div_ceil(256), parts + BYTES * (rows * columns) as f64));
-        }
-        launches
+        self.predicted(entry, &Work { blocks, threads: 256, bytes, ..Work::default() })
     }
 
     fn attention(&self, [rows, columns, heads, width]: [usize; 4], bytes: f64) -> Predicted {
@@ -203,6 +186,7 @@ impl Model<'_> {
             bytes,
             cached: 2.0 * BYTES * (rows.div_ceil(tile) * columns * heads * width * batch) as f64,
             asynchronous: true,
+            ..Work::default()
         };
         self.predicted(&entry, &work)
     }
@@ -214,8 +198,7 @@ impl Model<'_> {
         let strip = positions * (channels / groups) * 2;
         if strip <= STRIP_BYTES {
             let blocks = (groups * self.batch) as f64;
-            let work =
-                Work { blocks, threads: 256, shared: strip, operations: 0.0, exponentials: 0.0, bytes: 2.0 * once, cached: 0.0, asynchronous: false };
+            let work = Work { blocks, threads: 256, shared: strip, bytes: 2.0 * once, ..Work::default() };
             return vec![self.predicted("group_norm_strip", &work)];
         }
         let blocks = positions.div_ceil(32) * self.batch;

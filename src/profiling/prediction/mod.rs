@@ -3,6 +3,7 @@
 
 mod kernels;
 pub mod plan;
+mod products;
 #[cfg(test)]
 mod tests;
 

@@ -45,3 +45,20 @@ fn fewer_threads_on_a_multiprocessor_take_longer() {
     let time = |registers| Prediction::new(&preset, 256, 8, &Compiled::uniform(registers)).unwrap().decoder.milliseconds;
     assert!(time(255) > 1.05 * time(32));
 }
+
+#[test]
+fn products_take_hoppers_tiles_where_those_can_compute_them() {
+    let (preset, ..) = configs();
+    let found = Prediction::new(&preset, 256, 32, &Compiled::uniform(128)).unwrap();
+    for network in [&found.unet, &found.decoder] {
+        let gflop = |prefix: &str| network.kernels.iter().filter(|row| row.name.starts_with(prefix)).map(|row| row.gflop).sum::<f64>();
+        let (hopper, portable) = (gflop("product_128x"), gflop("conv2d_forward") + gflop("linear_forward"));
+        assert!(gflop("product_128x256") > 0.0 && portable > 0.0 && portable < 0.5 * hopper, "{hopper} GFLOP by wgmma, {portable} by others");
+        for row in &network.kernels {
+            assert!(row.roofline.is_none_or(|share| share <= 1.0), "{row:?} is faster than its floor");
+        }
+    }
+    // Strides, and the ends of the networks: four and three channels.
+    let calls = |name: &str| found.unet.kernels.iter().filter(|row| row.name.starts_with(name)).map(|row| row.calls).sum::<usize>();
+    assert!(calls("conv2d_forward_plain") == 1 && calls("conv2d_forward_") >= 5, "{:?}", found.unet.kernels);
+}
