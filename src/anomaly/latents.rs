@@ -11,8 +11,13 @@ use crate::tensor::random::Stream;
 
 /// Scaled latents of pictures whose sides are multiples of the VAE's downscale: `[batch, h, w, channels]`. Each sample draws from its own stream.
 pub fn encode(vae: &AutoencoderKl, pictures: &[&Picture], draw: LatentDraw, streams: &[Stream]) -> Result<Tensor> {
-    ensure!(pictures.len() == streams.len(), "{} pictures and {} random streams", pictures.len(), streams.len());
-    let posterior = vae.encode(&Var::constant(Picture::stack(pictures)?))?;
+    encode_stack(vae, &Picture::stack(pictures)?, draw, streams)
+}
+
+/// As [`encode`], of pictures `[batch, height, width, 3]`.
+pub fn encode_stack(vae: &AutoencoderKl, pictures: &Tensor, draw: LatentDraw, streams: &[Stream]) -> Result<Tensor> {
+    ensure!(pictures.dim(0) == streams.len(), "{} pictures and {} random streams", pictures.dim(0), streams.len());
+    let posterior = vae.encode(&Var::constant(pictures.clone()))?;
     let latent = match draw {
         LatentDraw::Mode => posterior.mode(),
         LatentDraw::Sample => posterior.sample(&ops::normal(streams, &posterior.mean.shape()[1..], posterior.mean.device())?)?,

@@ -6,6 +6,7 @@ use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_source::{Drawn, MaskSource, Masks, Request};
 use crate::anomaly::presets::PresetName;
 use crate::data::dataset::{Dataset, Object};
+use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::error::{Result, ensure};
 use crate::invalid_input;
@@ -27,6 +28,14 @@ pub struct Prospects {
     normals: Vec<Picture>,
     /// The masks, where no network draws them.
     drawn: Option<Vec<Drawn>>,
+}
+
+impl Prospects {
+    /// Normal pictures and masks, where no network draws these.
+    pub fn images(&self) -> Option<Vec<(&Picture, &Mask)>> {
+        let drawn = self.drawn.as_ref()?;
+        Some(self.normals.iter().zip(drawn).map(|(normal, drawn)| (normal, &drawn.mask)).collect())
+    }
 }
 
 /// The places of a type. Place `index` is a function of (seed, object, type, index) and the data set alone.

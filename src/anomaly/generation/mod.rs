@@ -2,6 +2,7 @@
 //! outside.
 
 mod batch;
+mod canvas;
 mod coarse_noise;
 mod finite;
 mod paste;
@@ -35,6 +36,7 @@ use crate::tensor::replay::{Repetition, numbers};
 use batch::{Batch, State, streams};
 use finite::FiniteSums;
 
+pub use canvas::Canvas;
 pub use paste::paste;
 pub use streams::ImageStreams;
 
@@ -125,7 +127,13 @@ impl<'a> Generator<'a> {
     /// `glimpses` is how many steps on the way are decoded for a look, evenly spread; 0 for none. `stop` is asked before every step and ends the batch
     /// with [`Interrupted`] when it names a signal.
     pub fn generate(&self, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
-        let (batch, mut state) = self.prepare(jobs)?;
+        let images: Vec<(&Picture, &Mask)> = jobs.iter().map(|job| (&job.normal, &job.mask)).collect();
+        self.generate_on(self.canvas(&images)?, jobs, glimpses, stop)
+    }
+
+    /// As [`Generator::generate`], where the jobs' canvas is there already.
+    pub fn generate_on(&self, canvas: Canvas, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
+        let (batch, mut state) = self.prepare(jobs, canvas)?;
         let mut traces = vec![Vec::new(); jobs.len()];
         let mut sums = FiniteSums::default();
         let mut repetition = self.repetition.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,15 +162,12 @@ impl<'a> Generator<'a> {
         Ok(finished)
     }
 
-    fn prepare(&self, jobs: &[Job]) -> Result<(Batch, State)> {
-        ensure!(!jobs.is_empty(), "a batch needs at least one image");
+    fn prepare(&self, jobs: &[Job], canvas: Canvas) -> Result<(Batch, State)> {
+        ensure!(!jobs.is_empty() && canvas.cells.len() == jobs.len(), "{} images on a canvas for {}", jobs.len(), canvas.cells.len());
         let images: Vec<ImageStreams> = jobs.iter().map(|job| ImageStreams::new(self.seed, &self.kind, job.index)).collect();
-        let pictures: Vec<&Picture> = jobs.iter().map(|job| &job.normal).collect();
         let draws = streams(&images, |image| image.once("normal latent"));
-        let normal = latents::encode(&self.base.vae, &pictures, self.settings.latent, &draws)?;
-        let ([_, height, width, _], device) = (normal.dims()?, normal.device());
-        let masks: Vec<Mask> = jobs.iter().map(|job| job.mask.resized(width, height, self.learned.metadata.preset.cells)).collect();
-        let stacked = |masks: Vec<&Mask>| Mask::stack(&masks)?.to_device(device);
+        let normal = latents::encode_stack(&self.base.vae, &canvas.pictures, self.settings.latent, &draws)?;
+        let device = normal.device();
         let anomaly = Var::constant(self.learned.anomaly(self.position).value());
         let samples: Vec<Sample> = jobs.iter().map(|job| Sample { template: job.template, anomaly: anomaly.clone() }).collect();
         let spatial: Vec<Var> = jobs.iter().map(|job| Var::constant(job.spatial.clone())).collect();
@@ -171,11 +176,11 @@ impl<'a> Generator<'a> {
         let context = self.conditioner.context(&samples, &spatial)?;
         let columns = context.columns(self.settings.reweighting.mode.columns())?.to_device(device)?;
         let noise = ops::normal(&streams(&images, |image| image.once("initial noise")), &normal.shape()[1..], device)?;
-        let noise = coarse_noise::lessened(&noise, &masks, self.settings.coarse_noise)?;
-        let (pixel_masks, masks) = (stacked(jobs.iter().map(|job| &job.mask).collect())?, stacked(masks.iter().collect())?);
+        let noise = coarse_noise::lessened(&noise, &canvas.cells, self.settings.coarse_noise)?;
+        let masks = canvas.masks.to_device(device)?;
         let batch = Batch {
-            pictures: Picture::stack(&pictures)?.to_device(device)?,
-            pixel_masks,
+            pictures: canvas.pictures.to_device(device)?,
+            pixel_masks: canvas.pixel_masks.to_device(device)?,
             masks_behind: weights::all_masks_behind(&masks, self.settings.reweighting.mode, &self.steps)?,
             masks,
             normal,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths};
-use crate::anomaly::generation::{Generator, Glimpse, Job};
+use crate::anomaly::generation::{Canvas, Generator, Glimpse, Job};
 use crate::anomaly::places::{Place, Places, Prospects};
 use crate::anomaly::presets::{BatchNormPolicy, GROUP};
 use crate::data::mask::Mask;
@@ -88,6 +88,8 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
 /// What a batch needs from the disk.
 struct Prepared {
     batch: Prospects,
+    /// Made of these where their masks are known.
+    canvas: Option<Canvas>,
     /// Where batch norm looks at several masks: of all members of each group that the batch has a part of.
     groups: BTreeMap<u64, Prospects>,
 }
@@ -120,7 +122,9 @@ impl<'a> Producer<'a> {
                 }
             }
         }
-        Ok(Prepared { batch: self.places.prospects(indices, is_wanted)?, groups })
+        let batch = self.places.prospects(indices, is_wanted)?;
+        let canvas = batch.images().map(|images| self.generator.canvas(&images)).transpose()?;
+        Ok(Prepared { batch, canvas, groups })
     }
 
     /// The pairs of these indices.
@@ -135,7 +139,11 @@ impl<'a> Producer<'a> {
             index,
         };
         let jobs: Vec<Job> = indices.iter().zip(&places).zip(spatial).map(job).collect();
-        let generated = self.generator.generate(&jobs, observer.glimpses(indices[0]), &|| observer.interrupted())?;
+        let (glimpses, stop) = (observer.glimpses(indices[0]), || observer.interrupted());
+        let generated = match prepared.canvas {
+            Some(canvas) => self.generator.generate_on(canvas, &jobs, glimpses, &stop)?,
+            None => self.generator.generate(&jobs, glimpses, &stop)?,
+        };
         let mut pairs = Vec::with_capacity(jobs.len());
         for ((job, generated), Place { drawn, .. }) in jobs.iter().zip(generated).zip(places) {
             if !generated.trace.is_empty() {
