@@ -1,6 +1,6 @@
-//! `pretrain`: trains a small base model from nothing, as the one in `weights/tiny/`.
+//! `pretrain`: trains a small base model from nothing, or one further, as the one in `weights/tiny/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::{Globals, output};
 use crate::error::Result;
 use crate::invalid_input;
+use crate::models::base::BaseModel;
 use crate::tensor::DType;
 use crate::training::pretraining::Pretraining;
 use crate::training::pretraining::recipe::Recipe;
@@ -19,9 +20,12 @@ pub struct Arguments {
     /// Folder for checkpoints, previews and the finished model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// tiny: the embedded base model, about two hours on one core; smoke: seconds, nothing to look at
+    /// tiny: the embedded base model's first part, about two hours on one core; detail: its last part; smoke: seconds, nothing to look at
     #[arg(long, default_value = "tiny", value_name = "NAME")]
     recipe: String,
+    /// Start with this finished model: its autoencoder and text encoder stay as they are, its UNet is trained further
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["stage", "steps_vae"])]
+    from: Option<PathBuf>,
     /// Go on from the folder's checkpoints
     #[arg(long)]
     resume: bool,
@@ -87,12 +91,18 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         preview_every: arguments.preview_every,
         device: placement.device,
     };
+    if let Some(path) = &arguments.from {
+        return finish(&run.refine(&BaseModel::load(Some(path), placement)?)?, globals);
+    }
     let autoencoder = run.autoencoder()?;
     if arguments.stage == Stage::Vae {
         return Ok(());
     }
     let denoiser = run.denoiser(autoencoder.vae())?;
-    let model = run.export(&autoencoder, &denoiser)?;
+    finish(&run.export(&autoencoder, &denoiser)?, globals)
+}
+
+fn finish(model: &Path, globals: &Globals) -> Result<()> {
     if globals.json { output::json(&serde_json::json!({ "model": model })) } else { output::line(format!("the model is in {}", model.display())) }
 }
 

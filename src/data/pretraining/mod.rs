@@ -15,16 +15,21 @@ mod surface;
 #[cfg(test)]
 mod tests;
 
+use serde::Serialize;
+
 use crate::data::picture::Picture;
 use crate::tensor::random::Sampler;
 
 /// How much of a scene a picture shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Framing {
     /// All of it, at every size: a larger picture shows finer detail.
     Whole,
-    /// A quarter of the area, at twice the scale, with the mark in it where there is one.
+    /// A quarter of the area, at twice the scale, with the mark in it where there is one: large, and often a patch of a material.
     CloseUp,
+    /// The same, with marks between the sizes of the two others and all kinds of them alike: what a part of a larger picture looks like.
+    Detail,
 }
 
 /// Picture `index` of the endless series named by `seed`, `size` x `size` pixels, with its caption.
@@ -32,11 +37,13 @@ pub fn example(seed: u64, index: u64, size: usize, framing: Framing) -> (Picture
     let purpose = match framing {
         Framing::Whole => "pretraining picture",
         Framing::CloseUp => "pretraining close-up",
+        Framing::Detail => "pretraining detail",
     };
     let sampler = &mut Sampler::new(seed, purpose, &[index, size as u64]);
     match framing {
         Framing::Whole => scene::photograph(size, sampler),
-        Framing::CloseUp => scene::close_up(size, sampler),
+        Framing::CloseUp => scene::close_up(size, scene::CLOSE, sampler),
+        Framing::Detail => scene::close_up(size, scene::DETAIL, sampler),
     }
 }
 

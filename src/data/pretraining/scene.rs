@@ -47,7 +47,7 @@ const MARKED: f32 = 0.8;
 
 /// How marks are drawn.
 #[derive(Clone, Copy, Debug)]
-struct Style {
+pub(super) struct Style {
     /// How many times as large as usual.
     scale: f32,
     /// Share of those that are surely patches of a material ([`Blemish::PATCHES`]).
@@ -56,7 +56,9 @@ struct Style {
 
 const WHOLE: Style = Style { scale: 1.0, patches: 0.0 };
 /// A network learns what a word for a mark means from pictures of which it covers a good part: these are shown at twice the scale besides.
-const CLOSE: Style = Style { scale: 2.2, patches: 0.4 };
+pub(super) const CLOSE: Style = Style { scale: 2.2, patches: 0.4 };
+/// Marks as large as those that masks ask for later, beside their surroundings.
+pub(super) const DETAIL: Style = Style { scale: 1.5, patches: 0.15 };
 
 /// Draws the whole picture and its caption.
 pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
@@ -65,9 +67,9 @@ pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, Stri
     (scene.picture, caption)
 }
 
-/// Draws a picture of twice the side, with a mark that is large for it, and cuts out the surroundings of the mark; any part of it where there is none.
-pub(super) fn close_up(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
-    let scene = scene(2 * pixels, CLOSE, sampler);
+/// Draws a picture of twice the side and cuts out the surroundings of its mark; any part of it where there is none.
+pub(super) fn close_up(pixels: usize, style: Style, sampler: &mut Sampler) -> (Picture, String) {
+    let scene = scene(2 * pixels, style, sampler);
     let middle = scene.mark.map_or(point(sampler.range(-0.5, 0.5), sampler.range(-0.5, 0.5)), |mark| mark.point);
     // The mark is not always in the middle.
     let (across, down) = (middle.x + sampler.range(-0.18, 0.18), middle.y + sampler.range(-0.18, 0.18));

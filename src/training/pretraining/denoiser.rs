@@ -9,6 +9,7 @@ use super::start;
 use crate::autograd::Var;
 use crate::diffusion::Schedule;
 use crate::error::Result;
+use crate::models::base::BaseModel;
 use crate::models::clip::ClipTextModel;
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::unet::{Unet, UnetConfig};
@@ -73,21 +74,20 @@ impl Task for DenoiserTask<'_> {
     }
 }
 
-/// Maps [0, 1] onto itself such that the middle, [`MIDDLE`], is drawn from [`OFTENER`] times as densely as the rest: there shapes and colours are decided.
-fn decisive(position: f32) -> f32 {
+/// Maps [0, 1] onto itself such that the middle, [`MIDDLE`], is drawn from `density` times as densely as the rest: there shapes and colours are decided.
+fn decisive(position: f32, density: f32) -> f32 {
     let (from, to) = MIDDLE;
-    let rest = 1.0 / (OFTENER * (to - from) + 1.0 - (to - from));
-    let (before, within) = (rest * from, OFTENER * rest * (to - from));
+    let rest = 1.0 / (density * (to - from) + 1.0 - (to - from));
+    let (before, within) = (rest * from, density * rest * (to - from));
     match position {
         early if early < before => early / rest,
-        middle if middle < before + within => from + (middle - before) / (OFTENER * rest),
+        middle if middle < before + within => from + (middle - before) / (density * rest),
         late => to + (late - before - within) / rest,
     }
 }
 
-/// The part of all time steps that is drawn oftener, and how much.
-const MIDDLE: (f32, f32) = (0.2, 0.8);
-const OFTENER: f32 = 2.5;
+/// The part of all time steps that is drawn oftener.
+pub const MIDDLE: (f32, f32) = (0.2, 0.8);
 
 /// Sampler steps of a preview, and its guidance.
 const PREVIEW_STEPS: usize = 20;
@@ -116,6 +116,14 @@ impl DenoiserStage {
         parameters.set_trainable(true);
         start::quiet_branches(&parameters)?;
         Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, parameters })
+    }
+
+    /// The UNet of a finished model, with all parameters trainable.
+    pub fn of(recipe: &DenoiserRecipe, base: &BaseModel, seed: u64) -> Result<Self> {
+        let parameters = base.details.unet.parameters.clone();
+        parameters.set_trainable(true);
+        let (unet, text_encoder) = (base.unet.clone(), base.text_encoder.clone());
+        Ok(Self { recipe: recipe.clone(), seed, schedule: Schedule::of(base)?, unet, text_encoder, parameters })
     }
 
     /// The velocity predictor.
@@ -162,7 +170,7 @@ impl DenoiserStage {
     }
 
     fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
-        let DenoiserRecipe { batch, steps, finishing_steps, empty_captions, .. } = self.recipe;
+        let DenoiserRecipe { batch, steps, finishing_steps, empty_captions, middle_density, .. } = self.recipe;
         let large = step + finishing_steps >= steps && step.is_multiple_of(2);
         let (latents, count) = if large { (&pool.large, batch.div_ceil(4)) } else { (&pool.small, batch) };
         let side = latents.side();
@@ -173,7 +181,7 @@ impl DenoiserStage {
             latents.append(picture, pool.scale as f32, &mut latent)?;
             captions.extend_from_slice(if order.chance(empty_captions) { &pool.empty } else { latents.caption(picture)? });
             // One time step from each of `count` equal parts: less variance than free draws.
-            let position = decisive((index as f32 + order.uniform()) / count as f32);
+            let position = decisive((index as f32 + order.uniform()) / count as f32, middle_density);
             timesteps.push(((position * self.schedule.train_timesteps() as f32) as i32).min(self.schedule.train_timesteps() as i32 - 1));
         }
         // Which picture gets which part must not depend on its place in the batch.
@@ -191,14 +199,15 @@ mod tests {
 
     #[test]
     fn the_middle_is_drawn_oftener() {
-        assert_eq!(decisive(0.0), 0.0);
-        assert!((decisive(1.0) - 1.0).abs() < 1e-6);
-        let drawn: Vec<f32> = (0..1000).map(|index| decisive((index as f32 + 0.5) / 1000.0)).collect();
+        const DENSITY: f32 = 2.5;
+        assert_eq!(decisive(0.0, DENSITY), 0.0);
+        assert!((decisive(1.0, DENSITY) - 1.0).abs() < 1e-6);
+        let drawn: Vec<f32> = (0..1000).map(|index| decisive((index as f32 + 0.5) / 1000.0, DENSITY)).collect();
         assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
         let count = |from, to| drawn.iter().filter(|&&position| (from..to).contains(&position)).count() as f32;
         let density = |from: f32, to: f32| count(from, to) / (to - from);
         assert!(
-            (density(0.25, 0.75) / density(0.05, 0.15) - OFTENER).abs() < 0.1 && (density(0.25, 0.75) / density(0.85, 0.95) - OFTENER).abs() < 0.1
+            (density(0.25, 0.75) / density(0.05, 0.15) - DENSITY).abs() < 0.1 && (density(0.25, 0.75) / density(0.85, 0.95) - DENSITY).abs() < 0.1
         );
     }
 }

@@ -40,15 +40,14 @@ pub struct Series {
     pub count: usize,
     /// Side in pixels.
     pub size: usize,
-    /// Whether three of four pictures are close-ups.
-    pub close_ups: bool,
+    /// How they are framed, one after the other.
+    pub framings: &'static [Framing],
 }
 
 impl Series {
     /// Its picture `index`, with the caption.
     fn example(&self, index: usize) -> (Picture, String) {
-        let framing = if self.close_ups && !index.is_multiple_of(4) { Framing::CloseUp } else { Framing::Whole };
-        pretraining::example(self.seed, self.first + index as u64, self.size, framing)
+        pretraining::example(self.seed, self.first + index as u64, self.size, self.framings[index % self.framings.len()])
     }
 }
 

@@ -20,18 +20,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::data::pretraining;
+use crate::data::pretraining::{self, Framing};
 use crate::device::Device;
 use crate::diffusion::Schedule as NoiseSchedule;
 use crate::digest::hexadecimal;
 use crate::error::Result;
 use crate::files;
+use crate::models::base::BaseModel;
 use crate::models::clip::ClipTextConfig;
 use crate::models::tokenizer::{self, ClipTokenizer};
 use crate::models::unet::UnetConfig;
 use crate::models::vae::{AutoencoderKl, VaeConfig};
 use crate::nn::{ParameterSet, Placement, RandomInit};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 use crate::training::adamw::{AdamW, AdamWOptions};
 use crate::training::checkpoint::Identity;
 use crate::training::ema::Ema;
@@ -86,19 +87,36 @@ impl Pretraining {
     pub fn denoiser(&self, vae: &AutoencoderKl) -> Result<Trained> {
         let recipe = &self.recipe.denoiser;
         let tokenizer = self.tokenizer()?;
-        let pool = self.pool(vae, &tokenizer)?;
+        let pool = self.pool(vae, &tokenizer, None)?;
         let schedule = NoiseSchedule::from_json(self.recipe.scheduler, "the recipe's scheduler/scheduler_config.json")?;
         let unet = UnetConfig::from_json(self.recipe.unet, "the recipe's unet/config.json")?;
         let (text_encoder, text_parameters) = self.text_encoder(&pool, &tokenizer)?.finish();
         let stage = DenoiserStage::new(recipe, &unet, text_encoder, schedule, self.seed, &RandomInit { seed: self.seed })?;
-        let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
         let text = hexadecimal(&weights::digest(&text_parameters.tensors()?)?);
         let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": text});
-        let identity = self.identity("denoiser", config);
-        let folder = self.folder.join("denoiser");
-        let mut task = DenoiserTask { stage: &stage, pool: &pool, vae, tokenizer: &tokenizer, previews: previews(&folder)? };
-        self.train(&folder, &identity, &plan, stage.parameters().clone(), recipe.average, &mut task)?;
+        self.train_denoiser(&self.identity("denoiser", config), &stage, &pool, vae, &tokenizer)?;
         Ok(Trained { stage, text_parameters, tokenizer, scale: pool.scale })
+    }
+
+    /// The third stage alone, from a finished model on: its autoencoder and text encoder stay as they are, its UNet is trained in place. Writes the model
+    /// into `model/` of the run's folder.
+    pub fn refine(&self, base: &BaseModel) -> Result<PathBuf> {
+        let recipe = &self.recipe.denoiser;
+        let pool = self.pool(&base.vae, &base.tokenizer, Some(base.vae.config().scaling_factor))?;
+        let stage = DenoiserStage::of(recipe, base, self.seed)?;
+        let identity = Identity { base_model: base.hash.clone(), ..self.identity("denoiser of a finished model", json!({ "recipe": recipe })) };
+        self.train_denoiser(&identity, &stage, &pool, &base.vae, &base.tokenizer)?;
+        let folder = self.folder.join("model");
+        base.save(&folder, DType::F16)?;
+        Ok(folder)
+    }
+
+    fn train_denoiser(&self, identity: &Identity, stage: &DenoiserStage, pool: &Pool, vae: &AutoencoderKl, tokenizer: &ClipTokenizer) -> Result<()> {
+        let recipe = &self.recipe.denoiser;
+        let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
+        let folder = self.folder.join("denoiser");
+        let mut task = DenoiserTask { stage, pool, vae, tokenizer, previews: previews(&folder)? };
+        self.train(&folder, identity, &plan, stage.parameters().clone(), recipe.average, &mut task)
     }
 
     fn text_encoder(&self, pool: &Pool, tokenizer: &ClipTokenizer) -> Result<TextStage> {
@@ -131,14 +149,17 @@ impl Pretraining {
         ClipTextConfig::from_json(&config, "the recipe's text_encoder/config.json")
     }
 
-    /// Draws and encodes the pictures of the second stage, or reads what an earlier start of the run has encoded.
-    fn pool(&self, vae: &AutoencoderKl, tokenizer: &ClipTokenizer) -> Result<Pool> {
+    /// Draws and encodes the pictures of the second and third stage, or reads what an earlier start of the run has encoded. Without a `scale`, their latents
+    /// are brought to a mean square of 1.
+    fn pool(&self, vae: &AutoencoderKl, tokenizer: &ClipTokenizer, scale: Option<f64>) -> Result<Pool> {
         let recipe = &self.recipe.denoiser;
-        let series = |count, size, close_ups| Series { seed: self.seed, first: 1 << 32, count, size, close_ups };
+        let series = |count, size, framings| Series { seed: self.seed, first: recipe.first_picture, count, size, framings };
         let folder = self.folder.join("latents");
-        let small = latents::load_or_encode(&folder.join("small"), series(recipe.small_pictures, recipe.crop, true), vae, tokenizer)?;
-        let large = latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop, false), vae, tokenizer)?;
-        let scale = 1.0 / small.root_mean_square()?;
+        let small =
+            latents::load_or_encode(&folder.join("small"), series(recipe.small_pictures, recipe.crop, recipe.small_framings), vae, tokenizer)?;
+        let large =
+            latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop, &[Framing::Whole]), vae, tokenizer)?;
+        let scale = scale.map_or_else(|| small.root_mean_square().map(f64::recip), Ok)?;
         Ok(Pool { small, large, empty: tokenizer.encode("")?, scale })
     }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::data::pretraining::Framing;
 use crate::error::Result;
 use crate::invalid_input;
 
@@ -79,10 +80,14 @@ pub struct DenoiserRecipe {
     pub finishing_steps: u64,
     /// Small latents a step; a step on large ones has a quarter as many.
     pub batch: usize,
-    /// Small pictures, `crop` pixels a side, that are encoded once: three of four are close-ups.
+    /// Small pictures, `crop` pixels a side, that are encoded once.
     pub small_pictures: usize,
+    /// How they are framed, one after the other.
+    pub small_framings: &'static [Framing],
     /// Large pictures, twice that, that are encoded once.
     pub large_pictures: usize,
+    /// Number of the first picture of either size.
+    pub first_picture: u64,
     /// Side of a small picture in pixels.
     pub crop: usize,
     /// Highest learning rate.
@@ -93,6 +98,8 @@ pub struct DenoiserRecipe {
     pub average: f64,
     /// Share of captions replaced by the empty one.
     pub empty_captions: f32,
+    /// How many times as densely as the others the middle time steps are drawn ([`super::denoiser::MIDDLE`]).
+    pub middle_density: f32,
     /// Limit of the signal-to-noise ratio snr in the velocity loss's weight min(limit + 1, snr + 1) / (snr + 1), after Hang et al. 2023.
     pub snr_limit: f64,
 }
@@ -209,8 +216,9 @@ impl Recipe {
     pub fn named(name: &str) -> Result<Self> {
         match name {
             "tiny" => Ok(Self::tiny()),
+            "detail" => Ok(Self::detail()),
             "smoke" => Ok(Self::smoke()),
-            other => invalid_input!("--recipe {other}: expected tiny or smoke"),
+            other => invalid_input!("--recipe {other}: expected tiny, detail or smoke"),
         }
     }
 
@@ -240,14 +248,35 @@ impl Recipe {
                 finishing_steps: 12_000,
                 batch: 16,
                 small_pictures: 20_000,
+                small_framings: &[Framing::Whole, Framing::CloseUp, Framing::CloseUp, Framing::CloseUp],
                 large_pictures: 4_000,
+                first_picture: 1 << 32,
                 crop: 64,
                 learning_rate: 1e-3,
                 warm_up: 200,
                 average: 0.999,
                 empty_captions: 0.1,
+                middle_density: 2.5,
                 snr_limit: 5.0,
             },
+        }
+    }
+
+    /// The embedded base model's last part: its UNet on more pictures, most of them framed and marked as masks ask for them later, all time steps alike.
+    pub fn detail() -> Self {
+        let tiny = Self::tiny();
+        Self {
+            name: "detail",
+            denoiser: DenoiserRecipe {
+                steps: 9_000,
+                finishing_steps: 6_000,
+                small_framings: &[Framing::Detail, Framing::CloseUp, Framing::Detail, Framing::Whole],
+                first_picture: 2 << 32,
+                learning_rate: 8e-4,
+                middle_density: 1.5,
+                ..tiny.denoiser
+            },
+            ..tiny
         }
     }
 

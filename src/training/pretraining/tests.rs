@@ -4,6 +4,7 @@ use crate::device::Device;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
 use crate::training::pretraining::latents::Latents;
+use crate::training::pretraining::recipe::DenoiserRecipe;
 
 fn run(folder: &Path) -> Pretraining {
     Pretraining { recipe: Recipe::smoke(), seed: 3, folder: folder.to_owned(), checkpoint_every: 2, preview_every: 100, device: Device::Cpu }
@@ -37,6 +38,28 @@ fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
     drop(run(parts.path()).autoencoder().unwrap());
     let found = finish(&run(parts.path()));
     assert_eq!(BaseModel::load(Some(&found), Placement::HOST).unwrap().hash, model.hash);
+}
+
+#[test]
+fn refining_trains_the_unet_alone_and_a_finished_run_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = {
+        let run = run(&folder.path().join("start"));
+        let autoencoder = run.autoencoder().unwrap();
+        let denoiser = run.denoiser(autoencoder.vae()).unwrap();
+        run.export(&autoencoder, &denoiser).unwrap()
+    };
+    let mut run = run(&folder.path().join("refined"));
+    run.recipe.denoiser = DenoiserRecipe { first_picture: 99, small_framings: &[Framing::Detail], ..run.recipe.denoiser };
+    let load = |folder: &Path| BaseModel::load(Some(folder), Placement::HOST).unwrap();
+    let refined = || load(&run.refine(&load(&start)).unwrap());
+    let (before, after) = (load(&start), refined());
+    let values = |part: &crate::models::base::Part| weights::digest(&part.tensors().unwrap()).unwrap();
+    assert_eq!(values(&after.details.vae), values(&before.details.vae));
+    assert_eq!(values(&after.details.text_encoder), values(&before.details.text_encoder));
+    assert_ne!(values(&after.details.unet), values(&before.details.unet));
+    assert_eq!(after.vae.config().scaling_factor, before.vae.config().scaling_factor);
+    assert_eq!(refined().hash, after.hash);
 }
 
 #[test]
