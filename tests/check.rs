@@ -25,12 +25,12 @@ fn a_good_data_set_is_listed() {
     let output = check(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let table = text(&output.stdout);
-    for expected in ["capsule", "  crack", "32x32", "3 objects, 6 types, 24 usable pairs, 0 files", "warning: washer/rust: only 1 of 4 pairs"] {
+    for expected in ["capsule", "  hole", "32x32", "3 objects, 6 types, 24 usable pairs, 0 files", "warning: washer/rust: only 1 of 4 pairs"] {
         assert!(table.contains(expected), "{expected:?} in\n{table}");
     }
     let output = check(folder.path(), &["--json", "--preset", "official"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["objects"][2]["types"][1]["name"], "scratch");
+    assert_eq!(report["objects"][2]["types"][1]["name"], "rust");
     assert_eq!(report["objects"][2]["types"][1]["leaked"], 1);
     assert_eq!(report["usable_types"], 6);
 }
@@ -40,8 +40,8 @@ fn odd_files_are_named_and_the_rest_counts() {
     let folder = demo();
     let object = folder.path().join("capsule");
     std::fs::remove_file(object.join("ground_truth/ink/002_mask.png")).unwrap();
-    std::fs::write(object.join("test/crack/001.png"), "no picture").unwrap();
-    std::fs::copy(object.join("train/good/000.png"), object.join("ground_truth/crack/spare_mask.png")).unwrap();
+    std::fs::write(object.join("test/hole/001.png"), "no picture").unwrap();
+    std::fs::copy(object.join("train/good/000.png"), object.join("ground_truth/hole/spare_mask.png")).unwrap();
     let output = check(folder.path(), &["--json"]);
     assert_eq!(output.status.code(), Some(0));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -51,8 +51,8 @@ fn odd_files_are_named_and_the_rest_counts() {
     assert_eq!(
         problems,
         [
-            ("capsule/ground_truth/crack/spare_mask.png", "no-image"),
-            ("capsule/test/crack/001.png", "unreadable"),
+            ("capsule/ground_truth/hole/spare_mask.png", "no-image"),
+            ("capsule/test/hole/001.png", "unreadable"),
             ("capsule/test/ink/002.png", "no-mask")
         ]
     );

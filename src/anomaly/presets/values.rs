@@ -44,7 +44,7 @@ pub(super) fn default() -> Preset {
             steps: 50,
             // Measured on the demo with the embedded model: docs/generation.md.
             eta: 0.0,
-            guidance: 2.0,
+            guidance: 1.5,
             coarse_noise: 0.5,
             reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,

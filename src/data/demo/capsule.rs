@@ -1,10 +1,8 @@
-//! A glossy two-part capsule on a pale tray; it cracks and gets ink on it.
-
-use std::f32::consts::PI;
+//! A glossy two-part capsule on a pale tray; its shell is pierced and gets ink on it.
 
 use super::camera::{Camera, Surface};
-use super::mark::{Fracture, Splash};
-use crate::data::drawing::{Color, Light, Material, Noise, Placement, Point, mix, point, sdf, smooth_step};
+use super::mark::Splash;
+use crate::data::drawing::{Blob, Color, Light, Material, Noise, Placement, Point, mix, point, sdf, smooth_step};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::tensor::random::Sampler;
@@ -19,7 +17,7 @@ const LIP: f32 = 0.007;
 pub(super) fn draw(size: usize, defect: Option<usize>, sampler: &mut Sampler) -> (Picture, Mask) {
     let camera = Camera::draw(sampler);
     let capsule = Capsule::draw(sampler, camera.light);
-    let damage = defect.map(|kind| if kind == 0 { Damage::crack(sampler) } else { Damage::ink(sampler) });
+    let damage = defect.map(|kind| if kind == 0 { Damage::hole(sampler) } else { Damage::ink(sampler) });
     camera.photograph(size, |p| capsule.at(p, damage.as_ref()))
 }
 
@@ -120,7 +118,7 @@ fn print(q: Point) -> f32 {
 
 /// A defect of the capsule, in its own coordinates.
 enum Damage {
-    Crack { fracture: Fracture },
+    Hole { opening: Blob },
     Ink { splash: Splash, hue: f32 },
 }
 
@@ -130,34 +128,33 @@ fn spot(sampler: &mut Sampler, rim: f32) -> Point {
 }
 
 impl Damage {
-    fn crack(sampler: &mut Sampler) -> Self {
-        let angle = sampler.range(0.0, 2.0 * PI);
-        let length = sampler.range(0.16, 0.26);
-        let start = spot(sampler, 0.07) - Point::at_angle(angle) * (0.5 * length);
-        let half_width = sampler.range(0.019, 0.026);
-        let branches = 1 + sampler.below(2);
-        Self::Crack { fracture: Fracture::new(sampler, start, angle, length, half_width, branches) }
+    fn hole(sampler: &mut Sampler) -> Self {
+        let center = spot(sampler, 0.08);
+        let half = sampler.range(0.055, 0.08);
+        let half = point(half, half * sampler.range(0.6, 1.0));
+        Self::Hole { opening: Blob::new(sampler, center, half, 0.3) }
     }
 
     fn ink(sampler: &mut Sampler) -> Self {
         let center = spot(sampler, 0.05);
-        let size = sampler.range(0.045, 0.075);
+        let size = sampler.range(0.055, 0.08);
         let droplets = 2 + sampler.below(4);
         Self::Ink { splash: Splash::new(sampler, center, size, 0.4, droplets), hue: sampler.range(0.80, 0.86) }
     }
 
     fn change(&self, surface: Surface, q: Point) -> Surface {
         match self {
-            Self::Crack { fracture } => {
-                let edge = fracture.distance(q);
-                let gap = sdf::coverage(edge, 0.006);
-                let flaked = sdf::coverage(edge - 0.006, 0.010) - gap;
+            Self::Hole { opening } => {
+                let edge = opening.distance(q);
+                let gap = sdf::coverage(edge, 0.008);
+                // The shell's thickness, broken and pale.
+                let broken = sdf::coverage(edge - 0.006, 0.008) - gap;
                 let mut changed = surface;
-                changed.height -= 0.02 * gap;
+                changed.height -= 0.03 * gap;
                 changed.material.color =
-                    surface.material.color.mix(Color::srgb(0.97, 0.95, 0.90), 0.30 * flaked).mix(Color::srgb(0.10, 0.07, 0.06), 0.93 * gap);
-                changed.material.specular *= 1.0 - gap.max(0.5 * flaked);
-                changed.defect = (gap + flaked).min(1.0);
+                    surface.material.color.mix(Color::srgb(0.97, 0.95, 0.90), 0.6 * broken).mix(Color::srgb(0.10, 0.07, 0.06), 0.95 * gap);
+                changed.material.specular *= 1.0 - gap.max(0.7 * broken);
+                changed.defect = (gap + broken).min(1.0);
                 changed
             }
             Self::Ink { splash, hue } => {

@@ -41,7 +41,7 @@ impl Hide {
             let cell = noise.cellular(noise.warp(q, 0.12, 0.02) * scale, 0.9);
             (smooth_step(0.0, 0.36, cell.second - cell.nearest), cell.value)
         };
-        let ((coarse, value), (fine, _)) = (grain(19.0, 1), grain(43.0, 2));
+        let ((coarse, value), (fine, _)) = (grain(13.0, 1), grain(30.0, 2));
         let pebble = coarse * (0.88 + 0.12 * fine);
         let rolling = self.noise.fork(3).fbm(q * 2.2, 2);
         let height = 0.0055 * pebble + 0.018 * rolling + 0.0010 * self.noise.fork(4).fbm(q * 60.0, 2);
@@ -59,16 +59,16 @@ enum Damage {
 impl Damage {
     fn cut(sampler: &mut Sampler) -> Self {
         let angle = sampler.range(0.0, TAU);
-        let length = sampler.range(0.22, 0.42);
+        let length = sampler.range(0.30, 0.46);
         let middle = point(sampler.range(-0.25, 0.25), sampler.range(-0.25, 0.25));
-        let half_width = sampler.range(0.015, 0.022);
+        let half_width = sampler.range(0.032, 0.042);
         let line = Stroke::wandering(sampler, middle - Point::at_angle(angle) * (0.5 * length), angle, length, half_width, 0.8);
         Self::Cut { line, noise: Noise::new(sampler.word()) }
     }
 
     fn glue(sampler: &mut Sampler) -> Self {
         let center = point(sampler.range(-0.28, 0.28), sampler.range(-0.28, 0.28));
-        let size = sampler.range(0.065, 0.11);
+        let size = sampler.range(0.08, 0.125);
         let stretch = sampler.range(0.8, 1.25);
         let mut drops = vec![Blob::new(sampler, center, point(size * stretch, size / stretch), 0.13)];
         for _ in 0..sampler.below(3) {
@@ -84,7 +84,7 @@ impl Damage {
             Self::Cut { line, noise } => {
                 let edge = line.distance(p) + 0.004 * noise.fbm(p * 60.0, 2);
                 let gap = sdf::coverage(edge, 0.008);
-                let torn = sdf::coverage(edge - 0.013, 0.014) - gap;
+                let torn = sdf::coverage(edge - 0.010, 0.014) - gap;
                 let fibre = 0.8 + 0.3 * noise.fork(1).value(p * 160.0);
                 let mut changed = surface;
                 changed.height += 0.012 * torn - 0.03 * gap;

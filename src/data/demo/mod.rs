@@ -36,9 +36,9 @@ pub struct Thing {
 
 /// All things of the data set.
 pub const THINGS: [Thing; 3] = [
-    Thing { name: "capsule", types: ["crack", "ink"], draw: capsule::draw },
+    Thing { name: "capsule", types: ["hole", "ink"], draw: capsule::draw },
     Thing { name: "leather", types: ["cut", "glue"], draw: leather::draw },
-    Thing { name: "washer", types: ["rust", "scratch"], draw: washer::draw },
+    Thing { name: "washer", types: ["paint", "rust"], draw: washer::draw },
 ];
 
 /// How much is drawn.

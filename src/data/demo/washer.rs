@@ -1,10 +1,10 @@
-//! A turned steel washer on dark cloth; it rusts and gets scratched.
+//! A turned steel washer on dark cloth; it gets paint on it and rusts.
 
 use std::f32::consts::TAU;
 
 use super::camera::{Camera, Surface};
 use super::mark::Splash;
-use crate::data::drawing::{Color, Light, Material, Noise, Placement, Point, Stroke, mix, point, sdf, smooth_step};
+use crate::data::drawing::{Color, Light, Material, Noise, Placement, Point, mix, point, sdf, smooth_step};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::tensor::random::Sampler;
@@ -18,7 +18,7 @@ const MIDDLE: f32 = 0.5 * (OUTER + INNER);
 pub(super) fn draw(size: usize, defect: Option<usize>, sampler: &mut Sampler) -> (Picture, Mask) {
     let camera = Camera::draw(sampler);
     let washer = Washer::draw(sampler, camera.light);
-    let damage = defect.map(|kind| if kind == 0 { Damage::rust(sampler) } else { Damage::scratch(sampler) });
+    let damage = defect.map(|kind| if kind == 0 { Damage::paint(sampler) } else { Damage::rust(sampler) });
     camera.photograph(size, |p| washer.at(p, damage.as_ref()))
 }
 
@@ -115,32 +115,22 @@ impl Washer {
 /// A defect of the washer, in its own coordinates.
 enum Damage {
     Rust { splash: Splash, noise: Noise },
-    Scratch { lines: Vec<Stroke> },
+    Paint { splash: Splash },
 }
 
 impl Damage {
     fn rust(sampler: &mut Sampler) -> Self {
         let center = Point::at_angle(sampler.range(0.0, TAU)) * (MIDDLE + sampler.range(-0.05, 0.07));
-        let size = sampler.range(0.05, 0.085);
+        let size = sampler.range(0.06, 0.09);
         let droplets = 2 + sampler.below(4);
         Self::Rust { splash: Splash::new(sampler, center, size, 0.55, droplets), noise: Noise::new(sampler.word()) }
     }
 
-    fn scratch(sampler: &mut Sampler) -> Self {
-        let middle = Point::at_angle(sampler.range(0.0, TAU)) * (MIDDLE + sampler.range(-0.03, 0.03));
-        // Mostly across the grooves, where scratches show.
-        let angle = middle.angle() + sampler.range(-0.9, 0.9);
-        let count = 1 + sampler.below(2);
-        let length = sampler.range(0.18, 0.28);
-        let line = |index: usize| {
-            let aside = Point::at_angle(angle + 0.25 * TAU) * (0.062 * (index as f32 - 0.5 * (count - 1) as f32));
-            let length = length * sampler.range(0.75, 1.0);
-            let start = middle + aside - Point::at_angle(angle) * (0.5 * length);
-            let half_width = sampler.range(0.017, 0.023);
-            let heading = angle + sampler.range(-0.06, 0.06);
-            Stroke::wandering(sampler, start, heading, length, half_width, 0.35)
-        };
-        Self::Scratch { lines: (0..count).map(line).collect() }
+    fn paint(sampler: &mut Sampler) -> Self {
+        let center = Point::at_angle(sampler.range(0.0, TAU)) * (MIDDLE + sampler.range(-0.04, 0.04));
+        let size = sampler.range(0.055, 0.085);
+        let droplets = sampler.below(3);
+        Self::Paint { splash: Splash::new(sampler, center, size, 0.3, droplets) }
     }
 
     fn change(&self, surface: Surface, q: Point, share: f32) -> Surface {
@@ -154,16 +144,19 @@ impl Damage {
                 let top = Surface { height: surface.height + 0.004 * (1.0 + crust), material: rusty, sheen: 0.0, defect: 1.0, ..surface };
                 surface.mix(top, cover)
             }
-            Self::Scratch { lines } => {
-                let edge = lines.iter().map(|line| line.distance(q)).fold(f32::MAX, f32::min);
-                let groove = share * sdf::coverage(edge, 0.006);
-                let burr = share * sdf::coverage(edge - 0.005, 0.006) - groove;
-                let mut changed = surface;
-                changed.height += 0.006 * burr - 0.011 * groove;
-                changed.sheen = mix(surface.sheen, 0.02, groove) + 0.3 * burr;
-                changed.material.color = surface.material.color * (1.0 - 0.72 * groove + 0.35 * burr);
-                changed.defect = (groove + burr).min(1.0);
-                changed
+            Self::Paint { splash } => {
+                let edge = splash.distance(q);
+                let cover = share * sdf::coverage(edge, 0.008);
+                // Thinner towards its rim, where the steel shines through.
+                let rim = smooth_step(-0.02, 0.0, edge);
+                let paint = Material {
+                    color: Color::srgb(0.10, 0.27, 0.66).mix(surface.material.color, 0.25 * rim),
+                    specular: 0.5,
+                    shininess: 40.0,
+                    metal: 0.0,
+                };
+                let top = Surface { height: surface.height + 0.003, material: paint, sheen: 0.3 * surface.sheen, defect: 1.0, ..surface };
+                surface.mix(top, cover)
             }
         }
     }
