@@ -48,7 +48,7 @@ pub struct Arguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
     /// Training steps, for all types together
-    #[arg(long, default_value_t = 1500, value_name = "N")]
+    #[arg(long, default_value_t = 1200, value_name = "N")]
     steps: usize,
     /// Pairs to generate of each type
     #[arg(long, default_value_t = 8, value_name = "N")]
