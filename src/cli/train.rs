@@ -120,7 +120,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     warn_of_few_pairs(&dataset, preset.name);
     let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
-    learned.place(placement.device)?;
     if let Some(path) = &arguments.encoder_weights {
         learned.start_encoder_from(path)?;
     }

@@ -166,8 +166,9 @@ impl<'a> Generator<'a> {
         ensure!(!jobs.is_empty() && canvas.cells.len() == jobs.len(), "{} images on a canvas for {}", jobs.len(), canvas.cells.len());
         let images: Vec<ImageStreams> = jobs.iter().map(|job| ImageStreams::new(self.seed, &self.kind, job.index)).collect();
         let draws = streams(&images, |image| image.once("normal latent"));
-        let normal = latents::encode_stack(&self.base.vae, &canvas.pictures, self.settings.latent, &draws)?;
-        let device = normal.device();
+        let device = self.base.vae.placement().device;
+        let pictures = canvas.pictures.to_device(device)?;
+        let normal = latents::encode_stack(&self.base.vae, &pictures, self.settings.latent, &draws)?;
         let anomaly = Var::constant(self.learned.anomaly(self.position).value());
         let samples: Vec<Sample> = jobs.iter().map(|job| Sample { template: job.template, anomaly: anomaly.clone() }).collect();
         let spatial: Vec<Var> = jobs.iter().map(|job| Var::constant(job.spatial.clone())).collect();
@@ -179,7 +180,7 @@ impl<'a> Generator<'a> {
         let noise = coarse_noise::lessened(&noise, &canvas.cells, self.settings.coarse_noise)?;
         let masks = canvas.masks.to_device(device)?;
         let batch = Batch {
-            pictures: canvas.pictures.to_device(device)?,
+            pictures,
             pixel_masks: canvas.pixel_masks.to_device(device)?,
             masks_behind: weights::all_masks_behind(&masks, self.settings.reweighting.mode, &self.steps)?,
             masks,

@@ -38,7 +38,11 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Fresh embeddings for `kinds`: every row of e_a the embedding of the preset's initial word, E random.
+    /// Fresh embeddings for `kinds` on the base model's device: every row of e_a the embedding of the preset's initial word, E random. They stay f32: what
+    /// trains needs small steps.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2).
     pub fn create(base: &BaseModel, preset: Preset, templates: Templates, kinds: Vec<Kind>, resolution: usize, seed: u64) -> Result<Self> {
         let width = base.text_encoder.token_embedding().weight().value().dim(1);
         let scale = embedding_scale(&base.text_encoder)?;
@@ -66,6 +70,7 @@ impl Learned {
             let word = preset.initial_word.text(&kind.defect);
             anomaly.set(word_rows(&base.text_encoder, &base.tokenizer, &word, preset.anomaly_tokens)?)?;
         }
+        learned.parameters.place(Placement::f32(base.unet.placement().device))?;
         Ok(learned)
     }
 
@@ -133,14 +138,6 @@ impl Learned {
     /// Everything that is trained or saved.
     pub fn parameters(&self) -> &ParameterSet {
         &self.parameters
-    }
-
-    /// Brings everything to a device. It stays f32: what trains needs small steps.
-    ///
-    /// # Errors
-    /// When the GPU's memory is full (exit code 2).
-    pub fn place(&self, device: Device) -> Result<()> {
-        self.parameters.place(Placement::f32(device))
     }
 
     /// The embedding e_a of the kind at this position, `[k, width]`.

@@ -130,7 +130,6 @@ fn learn(arguments: &Arguments, globals: &Globals, base: &BaseModel, dataset: &D
     let templates = Templates::built_in(preset.templates);
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let learned = Learned::create(base, preset, templates, kinds, base.resolution(), globals.seed)?;
-    learned.place(base.unet.placement().device)?;
     let folder = arguments.out.join("run");
     let resume = folder.exists();
     let folder = RunFolder::open(&folder, resume, &Resolved { seed: globals.seed, demo: arguments })?;

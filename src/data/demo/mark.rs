@@ -3,7 +3,7 @@
 use crate::data::drawing::{Blob, Point, point};
 use crate::tensor::random::Sampler;
 
-/// A large blob with droplets around it: rust, ink.
+/// A large blob with droplets around it: ink, paint, rust.
 #[derive(Clone, Debug)]
 pub(super) struct Splash {
     blobs: Vec<Blob>,

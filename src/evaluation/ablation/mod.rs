@@ -106,7 +106,6 @@ fn train(base: &BaseModel, dataset: &Dataset, plan: &Plan, variant: Variant, out
     let templates = Templates::built_in(preset.templates);
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let learned = Learned::create(base, preset, templates, kinds, plan.resolution, plan.seed)?;
-    learned.place(base.unet.placement().device)?;
     let folder = out.join("trained").join(variant.run());
     files::create_folder(&folder)?;
     let options = Options { accumulate: 1, checkpoint_every: CHECKPOINT_EVERY, validate_every: 0 };

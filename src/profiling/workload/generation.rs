@@ -24,7 +24,6 @@ impl Workload {
         }
         let templates = Templates::built_in(preset.templates);
         let learned = Learned::create(&base, preset, templates, vec![kind.clone()], size, 0)?;
-        learned.place(self.placement.device)?;
         let run = move || {
             let generator = Generator::new(&base, &learned, kind.clone(), settings.clone(), 0)?;
             let masks: Vec<Mask> = (0..batch).map(|index| mask(size, index)).collect();

@@ -262,7 +262,8 @@ impl Recipe {
         }
     }
 
-    /// The embedded base model's last part: its UNet on more pictures, most of them framed and marked as masks ask for them later, all time steps alike.
+    /// The embedded base model's last part: its UNet on other pictures, half of the small ones framed and marked as masks ask for them later, with the time
+    /// steps drawn more evenly.
     pub fn detail() -> Self {
         let tiny = Self::tiny();
         Self {
