@@ -123,10 +123,10 @@ pub fn entries(source: &str) -> Result<Vec<Entry>, String> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut found: Vec<Entry> = Vec::new();
     for rest in text.split("extern \"C\" __global__ void ").skip(1) {
-        let rest = match rest.strip_prefix("__launch_bounds__") {
+        let rest = ["__cluster_dims__", "__launch_bounds__"].iter().fold(rest, |rest, attribute| match rest.strip_prefix(attribute) {
             Some(rest) => rest.split_once(')').map_or("", |(_, rest)| rest.trim_start()),
             None => rest,
-        };
+        });
         let Some((name, rest)) = rest.split_once('(') else { return Err(format!("an entry point without parameters: {rest}")) };
         let (name, list) = (name.trim(), rest.split(')').next().unwrap_or_default());
         let parameters = list.split(',').map(|text| parameter(text.trim()).map_err(|error| format!("{name}: {error}"))).collect::<Result<_, _>>()?;

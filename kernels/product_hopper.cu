@@ -17,7 +17,8 @@
 // `…_add_parts` adds in order. channels, first channels and outputs are multiples of 8; with `doubled`
 // height and width are twice the image's; the box's cells are 128; no part of the depth is empty.
 // The tile is in the name, rows x columns, and is chosen by shape. M, N, K: images · height · width, outputs, taps · channels.
-// Grid: x = multiprocessors, or tiles · parts if fewer; 384 threads: one warpgroup that copies, two that hold 64 rows of sums each.
+// Grid: x = multiprocessors, or tiles · parts if fewer; 384 threads: one warpgroup that copies, two that hold 64 rows of sums each. The same by clusters
+// of two blocks, which read W together: product_multicast.cu.
 // Reads: x once a tile of columns and tap (from the second-level cache but for the first tap and the tiles of one band), weight once a band of 8 tiles of
 // rows; bias, per_group and residual once; writes y once, in whole packs of 16 bytes.
 // Shared memory: 4 stages of 48 KiB at 128 x 256, 5 of 36 KiB at 160, 6 of 32 KiB at 128, 8 of 24 KiB at 64; 1 KiB of barriers; 20 KiB of sums on their
@@ -29,23 +30,23 @@
 extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<256>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<256, 1>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<160>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<160, 1>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<128>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<128, 1>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<64>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<64, 1>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 const ORDERS: [Order; 2] = [Order::LateAndForward, Order::EagerAndReverse];
 
 /// Cases of `check/` that must end well, with their arguments: 1 is f16, 2 is bf16.
-const CONFORMANCE: [(&str, &[i32]); 13] = [
+const CONFORMANCE: [(&str, &[i32]); 14] = [
     ("widening", &[1, 2]),
     ("narrowing", &[1, 2]),
     ("reduction", &[0]),
@@ -19,6 +19,7 @@ const CONFORMANCE: [(&str, &[i32]); 13] = [
     ("boxes", &[1, 2]),
     ("turns", &[0]),
     ("warpgroup_products", &[1, 2]),
+    ("shared_boxes", &[0]),
     ("exchanges", &[0]),
     ("places", &[0]),
     ("events", &[0]),
@@ -37,7 +38,7 @@ enum Found {
 use Found::{Error, Report, Wrong};
 
 /// Mistakes that both orders show.
-const MISTAKES: [(&str, Found); 37] = [
+const MISTAKES: [(&str, Found); 45] = [
     ("unwritten_shared", Wrong),
     ("unwritten_dynamic", Wrong),
     ("unset_local", Wrong),
@@ -63,6 +64,14 @@ const MISTAKES: [(&str, Found); 37] = [
     ("different_factors", Error("wgmma: the threads of the warpgroup give different factors")),
     ("half_a_warpgroup", Error("64 in a warp operation")),
     ("too_many_registers", Error("setmaxnreg: the warpgroups wait for 73728 registers for ever, there are 65536")),
+    ("early_overwrite_of_a_block", Wrong),
+    ("early_start_of_a_cluster", Error("there is no barrier at this address (mbarrier.init has not made one)")),
+    ("early_end_of_a_block", Error("of the cluster has ended")),
+    ("missing_arrival_at_a_block", Error("66 threads wait for a phase of a barrier in shared memory")),
+    ("missing_block", Error("66 threads wait for a phase of a barrier in shared memory")),
+    ("bytes_of_one_block", Error("emulator: kernel shared_boxes, block (")),
+    ("static_memory_of_a_cluster", Error("have static shared memory, of which the emulator has one copy")),
+    ("half_a_cluster", Error("grid (3, 1, 1) is not made of whole clusters of 2 blocks")),
     ("odd_stride", Error("a tensor map with stride 18 in dimension 1: it must be a multiple of 16 bytes")),
     ("large_box", Error("a tensor map with a box of size 257 in dimension 1: there are 1 to 256")),
     ("too_many_threads", Error("block (129, 1, 1), at most 128 threads")),

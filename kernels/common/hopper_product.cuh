@@ -8,16 +8,20 @@
 // and one thread of it copies boxes of 64 channels into a ring of stages; the two others hold 64 rows of the tile's sums each and multiply what has
 // landed. A stage goes round: empty -> (copies start) -> full -> (both warpgroups have multiplied) -> empty; while the sums of one tile are written, the
 // boxes of the next are on their way.
+//
+// Two blocks may be a cluster, whose tiles are neighbours along the rows of the same columns: then each brings its own box of A, and the half of B's box
+// for both of them, so that the second-level cache gives B once. The stages of the two go round together: one is empty when the warpgroups of both blocks
+// have multiplied what lay there, and full when what either block sends has landed.
 #pragma once
+#include "common/cluster.cuh"
 #include "common/destination.cuh"
-#include "common/hopper.cuh"
 
 constexpr int TILE_ROWS = 128;                  // two warpgroups of 64
 constexpr int BOX_CHANNELS = 64;                // 128 bytes, the width of the swizzle
 constexpr int BLOCK_THREADS = 3 * WARPGROUP;
 constexpr int BAND = 8;                         // tiles of rows that take turns with the same columns
 constexpr int STAGED = 32, STAGED_PITCH = 40;   // columns of a warp's sums in shared memory on their way out
-constexpr int CONSUMER_WARPS = 8;
+constexpr int CONSUMER_WARPS = 8;                // of a block
 
 // The product's sizes.
 struct Sizes {
@@ -41,17 +45,21 @@ struct Work {
     int column;
     int image, y, x;  // the box's first cell
 
-    // Tiles along the images' axes; of a doubled one there are four parities, which follow each other.
+    // Tiles along the images' axes; of a doubled one there are four parities, which follow each other. Each block of a cluster has a tile of the same
+    // columns, if need be one behind the last image, where all boxes are zero and no result is.
     __device__ __forceinline__ static int wide(const Sizes& sizes) { return tiles_along(sizes.width >> sizes.doubled, sizes.box_width); }
     __device__ __forceinline__ static int high(const Sizes& sizes) { return tiles_along(sizes.height >> sizes.doubled, sizes.box_height); }
+    template <int BLOCKS>
     __device__ __forceinline__ static int down(const Sizes& sizes) {
-        return (wide(sizes) * high(sizes) * tiles_along(sizes.images, sizes.box_images)) << 2 * sizes.doubled;
+        int tiles = (wide(sizes) * high(sizes) * tiles_along(sizes.images, sizes.box_images)) << 2 * sizes.doubled;
+        return tiles_along(tiles, BLOCKS) * BLOCKS;
     }
 
     // Neighbouring numbers share a band of rows and its columns, whose factors the second-level cache then holds.
-    template <int COLUMNS>
+    template <int COLUMNS, int BLOCKS>
     __device__ __forceinline__ static Work at(int item, const Sizes& sizes, int columns) {
-        int wide = Work::wide(sizes), high = Work::high(sizes), down = Work::down(sizes), across = tiles_along(columns, COLUMNS);
+        static_assert(BAND % BLOCKS == 0, "the blocks of a cluster are in the same band");
+        int wide = Work::wide(sizes), high = Work::high(sizes), down = Work::down<BLOCKS>(sizes), across = tiles_along(columns, COLUMNS);
         int part = item / (down * across), tile = item - part * down * across;
         int band = tile / (BAND * across), in_band = tile - band * BAND * across, rows = min(BAND, down - band * BAND);
         int row = band * BAND + in_band % rows, share = tiles_along(sizes.steps(), sizes.splits);
@@ -61,9 +69,9 @@ struct Work {
                 ((row / wide % high * sizes.box_height) << sizes.doubled) + parity_y, ((row % wide * sizes.box_width) << sizes.doubled) + parity_x};
     }
 
-    template <int COLUMNS>
+    template <int COLUMNS, int BLOCKS>
     __device__ __forceinline__ static int count(const Sizes& sizes, int columns) {
-        return down(sizes) * tiles_along(columns, COLUMNS) * sizes.splits;
+        return down<BLOCKS>(sizes) * tiles_along(columns, COLUMNS) * sizes.splits;
     }
 
     // The result's row of a row of the tile; -1 outside.
@@ -75,8 +83,8 @@ struct Work {
     }
 };
 
-// What lies where in a block's shared memory.
-template <int COLUMNS>
+// What lies where in the shared memory of each of a cluster's blocks.
+template <int COLUMNS, int BLOCKS>
 struct Ring {
     static constexpr int A_BYTES = TILE_ROWS * BOX_CHANNELS * 2, B_BYTES = COLUMNS * BOX_CHANNELS * 2, STAGE_BYTES = A_BYTES + B_BYTES;
     static constexpr int STAGES = 196608 / STAGE_BYTES;
@@ -93,11 +101,22 @@ struct Ring {
         if (threadIdx.x == 0) {
             for (int stage = 0; stage < STAGES; stage++) {
                 barrier_init(full + stage, 1);
-                barrier_init(empty + stage, CONSUMER_WARPS);
+                barrier_init(empty + stage, BLOCKS * CONSUMER_WARPS);
             }
             publish_barriers();
         }
-        __syncthreads();
+        if (BLOCKS > 1) synchronize_cluster();
+        else __syncthreads();
+    }
+
+    // By all lanes of a warp that has multiplied what lay in a stage of its block, which every block of the cluster sends to.
+    __device__ __forceinline__ void release(int stage) const {
+        int lane = threadIdx.x % 32;
+        if (BLOCKS > 1) {
+            if (lane < BLOCKS) barrier_arrive_at(empty + stage, lane);
+        } else if (lane == 0) {
+            barrier_arrive(empty + stage);
+        }
     }
 };
 
@@ -114,18 +133,36 @@ struct Turn {
     }
 };
 
+// Copies the weights of one step, `channel` of a tap, to the stage: in one box; of a gated layer, whose tile has values and gates, in two; of a cluster
+// one of the two halves to both blocks.
+template <int COLUMNS, int BLOCKS>
+__device__ __forceinline__ void fetch_weights(const TensorMap& b, const Work& work, const Destination& to, unsigned char* stage, Barrier* full, int channel,
+                                              int tap) {
+    constexpr int HALF_BYTES = Ring<COLUMNS, BLOCKS>::B_BYTES / 2;
+    bool gated = to.activation == GEGLU;
+    if (BLOCKS > 1) {
+        int half = block_of_cluster(), column = gated ? (half * to.columns + work.column) / 2 : work.column + half * COLUMNS / 2;
+        copy_box_to((1 << BLOCKS) - 1, stage + half * HALF_BYTES, b, full, channel, tap, column);
+    } else if (gated) {
+        copy_box(stage, b, full, channel, tap, work.column / 2);
+        copy_box(stage + HALF_BYTES, b, full, channel, tap, (to.columns + work.column) / 2);
+    } else {
+        copy_box(stage, b, full, channel, tap, work.column);
+    }
+}
+
 // One thread: copies every box that this block needs, as soon as its stage is empty.
-template <int COLUMNS>
+template <int COLUMNS, int BLOCKS>
 __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
-                                            const Ring<COLUMNS>& ring) {
-    typedef Ring<COLUMNS> R;
+                                            const Ring<COLUMNS, BLOCKS>& ring) {
+    typedef Ring<COLUMNS, BLOCKS> R;
     Turn<R::STAGES> turn;
-    int chunks = sizes.chunks(), first_chunks = sizes.first_chunks(), items = Work::count<COLUMNS>(sizes, to.columns);
+    int chunks = sizes.chunks(), first_chunks = sizes.first_chunks(), items = Work::count<COLUMNS, BLOCKS>(sizes, to.columns);
     prefetch(a);
     if (first_chunks < chunks) prefetch(a_second);
     prefetch(b);
     for (int item = blockIdx.x; item < items; item += gridDim.x) {
-        Work work = Work::at<COLUMNS>(item, sizes, to.columns);
+        Work work = Work::at<COLUMNS, BLOCKS>(item, sizes, to.columns);
         int tap = work.begin / chunks, chunk = work.begin - tap * chunks, y = tap / sizes.taps_x, x = tap - y * sizes.taps_x;
         for (int step = work.begin; step < work.end; step++) {
             unsigned char* stage = ring.stages + turn.stage * R::STAGE_BYTES;
@@ -141,12 +178,7 @@ __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap&
                 channel += sizes.first_channels;
             }
             // Beyond the first image's channels the weight's are the second's; there the first image's box is zero.
-            if (to.activation == GEGLU) {
-                copy_box(stage + R::A_BYTES, b, full, channel, tap, work.column / 2);
-                copy_box(stage + R::A_BYTES + R::B_BYTES / 2, b, full, channel, tap, (to.columns + work.column) / 2);
-            } else {
-                copy_box(stage + R::A_BYTES, b, full, channel, tap, work.column);
-            }
+            fetch_weights<COLUMNS, BLOCKS>(b, work, to, stage + R::A_BYTES, full, channel, tap);
             turn.next();
             if (++chunk == chunks) {
                 chunk = 0;
@@ -205,15 +237,15 @@ __device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], 
 }
 
 // A warpgroup: 64 rows (from `first_row`) of every tile of this block.
-template <int COLUMNS>
-__device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destination& to, const Ring<COLUMNS>& ring, int first_row) {
-    typedef Ring<COLUMNS> R;
+template <int COLUMNS, int BLOCKS>
+__device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destination& to, const Ring<COLUMNS, BLOCKS>& ring, int first_row) {
+    typedef Ring<COLUMNS, BLOCKS> R;
     Turn<R::STAGES> turn;
-    int warp = threadIdx.x % WARPGROUP / 32, lane = threadIdx.x % 32, items = Work::count<COLUMNS>(sizes, to.columns);
+    int warp = threadIdx.x % WARPGROUP / 32, items = Work::count<COLUMNS, BLOCKS>(sizes, to.columns);
     float* staged = ring.staged + (first_row / 16 + warp) * R::STAGED_FLOATS;
     unsigned long long a = describe_factor(ring.stages + first_row * BOX_CHANNELS * 2), b = describe_factor(ring.stages + R::A_BYTES);
     for (int item = blockIdx.x; item < items; item += gridDim.x) {
-        Work work = Work::at<COLUMNS>(item, sizes, to.columns);
+        Work work = Work::at<COLUMNS, BLOCKS>(item, sizes, to.columns);
         float sums[COLUMNS / 8][4];
         int before = 0;
         for (int step = work.begin; step < work.end; step++) {
@@ -228,31 +260,34 @@ __device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destina
             hold_sums<COLUMNS>(sums);
             // The step before has read its stage when no more than this one is on its way.
             products_wait<1>();
-            if (step > work.begin && lane == 0) barrier_arrive(ring.empty + before);
+            if (step > work.begin) ring.release(before);
             before = turn.stage;
             turn.next();
         }
         products_wait<0>();
         hold_sums<COLUMNS>(sums);
-        if (lane == 0) barrier_arrive(ring.empty + before);
+        ring.release(before);
         if (to.activation == GEGLU) write_gated_sums<COLUMNS>(sums, work, sizes, to, first_row + warp * 16, staged);
         else write_sums<COLUMNS>(sums, work, sizes, to, work.column, first_row + warp * 16, staged);
     }
 }
 
-// Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer; BLOCK_THREADS threads, one block a multiprocessor.
-// Dynamic shared memory: Ring<COLUMNS>'s stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
-template <int COLUMNS>
+// Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer, whole clusters of BLOCKS; BLOCK_THREADS threads, one block a
+// multiprocessor. Dynamic shared memory: Ring's stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
+template <int COLUMNS, int BLOCKS>
 __device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
                                                unsigned char* shared) {
-    Ring<COLUMNS> ring(shared);
+    static_assert(BLOCKS == 1 || BLOCKS == 2, "each block of a cluster brings one half of B's box");
+    Ring<COLUMNS, BLOCKS> ring(shared);
     ring.start();
     int warpgroup = threadIdx.x / WARPGROUP;
     if (warpgroup == 0) {
         give_registers<40>();
-        if (threadIdx.x == 0) fetch_boxes<COLUMNS>(a, a_second, b, sizes, to, ring);
+        if (threadIdx.x == 0) fetch_boxes<COLUMNS, BLOCKS>(a, a_second, b, sizes, to, ring);
     } else {
         take_registers<232>();
-        multiply_boxes<COLUMNS>(sizes, to, ring, (warpgroup - 1) * 64);
+        multiply_boxes<COLUMNS, BLOCKS>(sizes, to, ring, (warpgroup - 1) * 64);
     }
+    // The other block's warpgroups still tell this one's barriers that they have multiplied.
+    if (BLOCKS > 1) synchronize_cluster();
 }

@@ -170,7 +170,7 @@ const FIRST: &str = "// Launched by src/ops/sum/cuda.rs.\n";
 fn headers_are_put_in_once_and_parameters_are_read() {
     let source = format!(
         "{FIRST}// supports: sm_80+, sm_90a; f16, bf16\n#include \"common/b.cuh\"\n#include \"common/a.cuh\"\n// extern \"C\" __global__ void no(int a);\n\
-         extern \"C\" __global__ void __launch_bounds__(256, 2)\nsum(const element* __restrict__ x, float *y, /* rows */ int n, size_t m, uint2 key, const __grid_constant__ TensorMap map) {{}}\n"
+         extern \"C\" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(256, 2)\nsum(const element* __restrict__ x, float *y, /* rows */ int n, size_t m, uint2 key, const __grid_constant__ TensorMap map) {{}}\n"
     );
     let folder = repository(&source, true);
     let found = kernels::read(folder.path()).expect("a fitting kernel");

@@ -1,5 +1,6 @@
 //! The machine code of the tensor-core kernels: products on the tensor cores (HMMA), operands by `ldmatrix` (LDSM), copies that do not wait (LDGSTS); on
-//! Hopper products of a warpgroup (HGMMA), boxes by the copy engine (UTMALDG), registers that change hands (USETMAXREG). NVIDIA's disassembler prints it; its wheel is fetched where the machine has none.
+//! Hopper products of a warpgroup (HGMMA), boxes by the copy engine (UTMALDG), registers that change hands (USETMAXREG), and of clusters boxes for both blocks
+//! (UTMALDG.MULTICAST). NVIDIA's disassembler prints it; its wheel is fetched where the machine has none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ const EXPECTED: [&str; 3] = ["HMMA", "LDSM", "LDGSTS"];
 /// Hopper's: what its kernels have, barriers in shared memory (SYNCS) among it, and what they must not have: memory that is local to a thread, products
 /// of a single warp.
 const ON_HOPPER: [&str; 8] = ["HGMMA", "UTMALDG", "USETMAXREG", "WARPGROUP", "SYNCS", "LDL", "STL", "HMMA"];
+/// Of clusters: boxes for all their blocks, waits for all their threads, fences for the whole GPU.
+const OF_CLUSTERS: [&str; 3] = ["UTMALDG.MULTICAST", "UCGABAR_WAIT", "MEMBAR.GPU"];
 
 /// How many of each of some instructions every entry point has.
 type Counts<const N: usize> = BTreeMap<String, [usize; N]>;
@@ -38,12 +41,18 @@ fn instructions<const N: usize>(disassembler: &Path, binary: &Path, names: [&str
             // "/*0a30*/   @!P0 LDGSTS.E.BYPASS ...": the operation is the first word that is no predicate.
             let code = line.split_once("*/").map_or("", |(_, rest)| rest);
             let operation = code.split_whitespace().find(|word| !word.starts_with('@')).unwrap_or("");
-            let name = operation.split('.').next().unwrap_or("");
-            names.iter().zip(found).filter(|(expected, _)| **expected == name).for_each(|(_, count)| *count += 1);
+            names.iter().zip(found).filter(|(expected, _)| is(operation, expected)).for_each(|(_, count)| *count += 1);
         }
     }
     assert!(!counts.is_empty(), "{}: no code", binary.display());
     counts
+}
+
+/// Whether an operation, `UTMALDG.3D.MULTICAST`, is of a name and has its modifiers: `UTMALDG`, `UTMALDG.MULTICAST`.
+fn is(operation: &str, expected: &str) -> bool {
+    let (name, modifiers) = operation.split_once('.').unwrap_or((operation, ""));
+    let mut wanted = expected.split('.');
+    wanted.next() == Some(name) && wanted.all(|modifier| modifiers.split('.').any(|found| found == modifier))
 }
 
 /// Whether an entry point is named for its tile (128x64) or for its heads' width (64): those are the tensor-core ones.
@@ -96,16 +105,22 @@ fn hopper_kernels_multiply_as_warpgroups_what_the_copy_engine_brings() {
         not_run("the look into Hopper's machine code", "there is no nvdisasm here and none could be fetched with pip");
         return;
     };
-    for element in ["f16", "bf16"] {
-        let counts = instructions(&disassembler, &binaries().join(format!("product_hopper-{element}-sm_90a.cubin")), ON_HOPPER);
-        assert_eq!(counts.len(), 4, "{:?}", counts.keys());
-        for (entry, found) in counts {
-            let place = format!("{entry} in {element}: {ON_HOPPER:?} {found:?} times");
-            // Four products of 16 a step; a box of the weights and one of the other factor for each way in which that lies in memory (rows; pixels of one
-            // tensor or of a second; pixels that are repeated); a change of registers for each role; a fence and two waits. The assembler would wait after
-            // every product if the sums were touched while they are on their way.
-            assert_eq!(found[..4], [4, 5, 2, 3], "{place}");
-            assert!(found[4] > 0 && found[5..] == [0; 3], "{place}");
+    // Boxes: two of the left factor, of the first and the second tensor; of the weights one, and two for gated layers, or of a cluster its half.
+    for (kernel, boxes, of_clusters) in [("product_hopper", 5, [0, 0, 0]), ("product_multicast", 3, [1, 2, 2])] {
+        for element in ["f16", "bf16"] {
+            let binary = binaries().join(format!("{kernel}-{element}-sm_90a.cubin"));
+            let mut shared = instructions(&disassembler, &binary, OF_CLUSTERS);
+            let counts = instructions(&disassembler, &binary, ON_HOPPER);
+            assert_eq!(counts.len(), 4, "{:?}", counts.keys());
+            for (entry, found) in counts {
+                let place = format!("{entry} in {element}: {ON_HOPPER:?} {found:?} times");
+                // Four products of 16 a step; a change of registers for each role; a fence and two waits. The assembler would wait after every product if
+                // the sums were touched while they are on their way.
+                assert_eq!(found[..4], [4, boxes, 2, 3], "{place}");
+                assert!(found[4] > 0 && found[5..] == [0; 3], "{place}");
+                // Clusters wait for each other at the start and at the end, and there alone fence the whole GPU.
+                assert_eq!(shared.remove(&entry), Some(of_clusters), "{entry} in {element}: {OF_CLUSTERS:?}");
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Forward products by wgmma on Hopper (`kernels/product_hopper.cu`): which shapes they take, tiles, parts of the depth, and the launch.
+//! Forward products by wgmma on Hopper (`kernels/product_hopper.cu`, and by clusters of two blocks `kernels/product_multicast.cu`): which shapes they take,
+//! tiles, parts of the depth, and the launch.
 //!
 //! They take the forward products of linear layers and of convolutions of stride 1, when the channels of input and output are multiples of 8: the copy
 //! engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd channels at a network's ends, stride 2, pixels repeated to an odd
 //! size, gradients, f32) stays with the other routes. That depends on a sample's shape alone, never on the batch.
 
-use super::{Activation, BUSY, WHOLE};
+use super::{Activation, BUSY, Route, WHOLE};
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor};
@@ -55,6 +56,8 @@ pub(crate) struct Tiles {
     pub cells: [usize; 3],
     /// Parts of the depth; none is empty.
     pub splits: usize,
+    /// Blocks of a cluster, which share the columns' boxes: their tiles are neighbours along the rows.
+    pub cluster: usize,
     /// Blocks, each of which goes through its share of tiles and parts.
     pub blocks: usize,
 }
@@ -72,44 +75,69 @@ impl Tiles {
     /// Threads of a block.
     pub const THREADS: usize = THREADS;
 
-    /// Those of a product with an activation behind it, if the kernels can compute it.
-    pub fn of_product(processors: usize, windows: &Windows, columns: usize, nominal_rows: usize, activation: Activation) -> Option<Self> {
+    /// Those of a product with an activation behind it, if a route's kernels can compute it.
+    pub fn of_product(
+        route: Route,
+        processors: usize,
+        windows: &Windows,
+        columns: usize,
+        nominal_rows: usize,
+        activation: Activation,
+    ) -> Option<Self> {
+        let cluster = match route {
+            Route::Hopper => 1,
+            Route::Multicast => 2,
+            Route::Plain | Route::TensorCores => return None,
+        };
         // What is written are packs of the columns that are left.
         claims(windows, activation.columns(columns)).then(|| {
-            let tiles = Self::choose(processors, windows, columns, nominal_rows);
-            if activation == Activation::Geglu { tiles.undivided() } else { tiles }
+            let tiles = Self::choose(cluster, processors, windows, columns, nominal_rows);
+            if activation == Activation::Geglu { Self { splits: 1, ..tiles }.on(processors, windows, columns) } else { tiles }
         })
     }
 
     /// For a device of so many multiprocessors. The number of parts depends on `nominal_rows`, not on the rows, so that a sample's sums are added in the
-    /// same order in every batch; tiles of all sizes add in the same order.
-    pub fn choose(processors: usize, windows: &Windows, columns: usize, nominal_rows: usize) -> Self {
+    /// same order in every batch; tiles of all sizes, and of clusters, add in the same order.
+    pub fn choose(cluster: usize, processors: usize, windows: &Windows, columns: usize, nominal_rows: usize) -> Self {
         let steps = windows.steps();
         let idle = BUSY / (nominal_rows.div_ceil(ROWS) * columns.div_ceil(128)).max(1);
         let splits = idle.min(steps / SHORTEST_PART).clamp(1, MOST_PARTS);
         let splits = steps.div_ceil(steps.div_ceil(splits));
         let cells = box_of_cells(windows.cells_of_parity());
-        let of_width = |columns: usize| Self { columns, cells, splits, blocks: 0 };
+        let of_width = |columns: usize| Self { columns, cells, splits, cluster, blocks: 0 };
         let items = |width: usize| of_width(width).items(windows, columns);
         let time = |width: &usize| items(*width).div_ceil(processors) * (width + BESIDE);
         let width = COLUMNS.into_iter().min_by_key(time).unwrap_or(COLUMNS[0]);
-        Self { blocks: items(width).min(processors), ..of_width(width) }
+        of_width(width).on(processors, windows, columns)
     }
 
-    /// With the whole depth in one part.
-    fn undivided(self) -> Self {
-        Self { splits: 1, blocks: self.blocks.div_ceil(self.splits), ..self }
+    /// With as many blocks as so many multiprocessors hold, in whole clusters.
+    fn on(self, processors: usize, windows: &Windows, columns: usize) -> Self {
+        let most = (processors / self.cluster).max(1) * self.cluster;
+        Self { blocks: self.items(windows, columns).min(most), ..self }
     }
 
-    /// Tiles and parts of a product: what the blocks go through.
+    /// Tiles and parts of a product: what the blocks go through. Of tiles along the rows there are whole clusters.
     pub fn items(&self, windows: &Windows, columns: usize) -> usize {
         let parities = if windows.doubled { 4 } else { 1 };
-        parities * count(windows.cells_of_parity(), self.cells) * columns.div_ceil(self.columns) * self.splits
+        let down = (parities * count(windows.cells_of_parity(), self.cells)).next_multiple_of(self.cluster);
+        down * columns.div_ceil(self.columns) * self.splits
+    }
+
+    /// Columns of the right factor that a block copies in one box: of a gated layer's tile values and gates apart, of a cluster's tile one of the halves.
+    fn box_columns(&self, activation: Activation) -> usize {
+        if self.cluster > 1 { self.columns / 2 } else { activation.columns(self.columns) }
+    }
+
+    /// Elements of both factors that a block reads in one step: its rows, and its share of the columns.
+    pub fn read_of_step(&self) -> usize {
+        (ROWS + self.columns / self.cluster) * STEP
     }
 
     /// The entry point.
     pub fn entry(&self) -> String {
-        format!("product_{ROWS}x{}", self.columns)
+        let kind = if self.cluster > 1 { "product_multicast" } else { "product" };
+        format!("{kind}_{ROWS}x{}", self.columns)
     }
 
     /// Bytes of dynamic shared memory: whole stages, of two boxes each, in [`STAGES_BYTES`].
@@ -184,7 +212,7 @@ impl Windows {
             .shared(tiles.shared())
             .boxes(image, &[first_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(second.unwrap_or(image), &[second_channels, width, height, images], &[STEP, wide, high, deep])
-            .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, activation.columns(tiles.columns)]);
+            .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, tiles.box_columns(activation)]);
         let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts);
         let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
         sizes.chain([channels, first_channels, usize::from(doubled), outputs, activation as usize, tiles.splits]).fold(launch, Launch::int).run()

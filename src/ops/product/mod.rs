@@ -175,7 +175,8 @@ impl<'a> Product<'a> {
         if shape.contains(&0) {
             return scratch(device, shape, dtype);
         }
-        let claimed = [self.whole_packs.then_some(Route::TensorCores), self.on_hopper(device).map(|_| Route::Hopper)];
+        let on_hopper = |route: Route| self.on_hopper(device, route).map(|_| route);
+        let claimed = [self.whole_packs.then_some(Route::TensorCores), on_hopper(Route::Hopper), on_hopper(Route::Multicast)];
         let routes = Route::usable(*device, self.op, dtype, claimed);
         let mut measured = Measured::new(self, device, shape);
         let route = tuning::choose(*device, &routes, || self.shape(), &mut |route| measured.run(route));
@@ -187,16 +188,16 @@ impl<'a> Product<'a> {
 
     /// Queues the kernels of a route that claims the product.
     fn run_by(&self, device: &Cuda, route: Route, output: &Tensor) -> Result<()> {
-        match self.on_hopper(device).filter(|_| route == Route::Hopper) {
+        match self.on_hopper(device, route) {
             Some((windows, tiles)) => self.run_on_hopper(device, windows, &tiles, output),
             None => self.run_in_tiles(device, route, output),
         }
     }
 
-    /// The product for Hopper's kernels, if they claim it.
-    fn on_hopper(&self, device: &Cuda) -> Option<(&Windows, HopperTiles)> {
+    /// The product for Hopper's kernels, if the route is one of theirs and they claim it.
+    fn on_hopper(&self, device: &Cuda, route: Route) -> Option<(&Windows, HopperTiles)> {
         let (windows, processors) = (self.windows.as_ref()?, device.properties().processors as usize);
-        let tiles = HopperTiles::of_product(processors, windows, self.sizes[1], self.nominal_rows, self.activation)?;
+        let tiles = HopperTiles::of_product(route, processors, windows, self.sizes[1], self.nominal_rows, self.activation)?;
         Some((windows, tiles))
     }
 

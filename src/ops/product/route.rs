@@ -19,6 +19,8 @@ pub enum Route {
     TensorCores,
     /// wgmma on boxes that the copy engine brings: f16 and bf16 on compute capability 9.0 alone (`kernels/common/hopper_product.cuh`).
     Hopper,
+    /// As that, by clusters of two blocks that read the right factor together (`kernels/product_multicast.cu`).
+    Multicast,
 }
 
 /// What is not taken.
@@ -32,7 +34,7 @@ thread_local! {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::TensorCores, Self::Hopper];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::TensorCores, Self::Hopper, Self::Multicast];
 
     /// Whether a GPU has what the route needs.
     pub fn is_on(self, device: Cuda, dtype: DType) -> bool {
@@ -40,13 +42,13 @@ impl Route {
         match self {
             Self::Plain => true,
             Self::TensorCores => capability >= 80 && dtype != DType::F32,
-            Self::Hopper => capability == 90 && dtype != DType::F32,
+            Self::Hopper | Self::Multicast => capability == 90 && dtype != DType::F32,
         }
     }
 
     /// The plain route and, in order, those of `claimed`, which can compute the shape, that `op` may take.
-    pub(super) fn usable(device: Cuda, op: &str, dtype: DType, claimed: [Option<Self>; 2]) -> Vec<Self> {
-        let limit = LIMIT.get().unwrap_or(Self::Hopper);
+    pub(super) fn usable(device: Cuda, op: &str, dtype: DType, claimed: [Option<Self>; 3]) -> Vec<Self> {
+        let limit = LIMIT.get().unwrap_or(Self::Multicast);
         let usable = |route: &Self| *route <= limit && route.is_on(device, dtype) && !route.is_refused(device, op, dtype);
         std::iter::once(Self::Plain).chain(claimed.into_iter().flatten().filter(usable)).collect()
     }
@@ -88,6 +90,7 @@ impl fmt::Display for Route {
             Self::Plain => "plain",
             Self::TensorCores => "mma.sync",
             Self::Hopper => "wgmma",
+            Self::Multicast => "multicast",
         })
     }
 }

@@ -2,11 +2,11 @@ use std::sync::{Arc, Mutex};
 
 use super::cuda::{Tiles, Windows, claims};
 use super::tuning::{Runs, Trial, Tuner, tune_by};
-use super::{Route, Shape, Tiling};
+use super::{Activation, Route, Shape, Tiling};
 use crate::autograd::Var;
 use crate::device::{Device, recording};
 use crate::error::Result;
-use crate::ops::{self, Conv2dOptions, Epilogue};
+use crate::ops::{self, Conv2dOptions, Epilogue, LinearEpilogue};
 use crate::tensor::DType;
 use crate::testing::{assert_devices_agree, devices, random};
 
@@ -23,11 +23,14 @@ fn image(cells: [usize; 3], channels: usize) -> Windows {
 #[test]
 fn tiles_of_the_heavy_shapes_fill_the_device_and_fit_their_images() {
     // GEGLU and attention of the UNet's first level at batch 8; a residual block of it; the decoder's widest at batch 1.
-    let tiles = |windows: &Windows, columns: usize, nominal| Tiles::choose(H100, windows, columns, nominal);
-    assert_eq!(tiles(&matrix(8192, 320), 2560, 8192), Tiles { columns: 256, cells: [1, 1, 128], splits: 1, blocks: H100 });
-    assert_eq!(tiles(&matrix(8192, 320), 320, 8192), Tiles { columns: 160, cells: [1, 1, 128], splits: 1, blocks: 128 });
-    assert_eq!(tiles(&image([8, 32, 32], 320), 320, 8192), Tiles { columns: 160, cells: [1, 4, 32], splits: 1, blocks: 128 });
-    assert_eq!(tiles(&image([1, 512, 512], 128), 128, 8 * 512 * 512), Tiles { columns: 128, cells: [1, 1, 128], splits: 1, blocks: H100 });
+    let tiles = |windows: &Windows, columns: usize, nominal| Tiles::choose(1, H100, windows, columns, nominal);
+    assert_eq!(tiles(&matrix(8192, 320), 2560, 8192), Tiles { columns: 256, cells: [1, 1, 128], splits: 1, cluster: 1, blocks: H100 });
+    assert_eq!(tiles(&matrix(8192, 320), 320, 8192), Tiles { columns: 160, cells: [1, 1, 128], splits: 1, cluster: 1, blocks: 128 });
+    assert_eq!(tiles(&image([8, 32, 32], 320), 320, 8192), Tiles { columns: 160, cells: [1, 4, 32], splits: 1, cluster: 1, blocks: 128 });
+    assert_eq!(
+        tiles(&image([1, 512, 512], 128), 128, 8 * 512 * 512),
+        Tiles { columns: 128, cells: [1, 1, 128], splits: 1, cluster: 1, blocks: H100 }
+    );
     // Few cells and a long depth: the depth is divided.
     let small = tiles(&image([8, 4, 4], 1280), 1280, 128);
     assert_eq!((small.cells, small.splits), ([8, 4, 4], 13));
@@ -40,12 +43,30 @@ fn tiles_of_the_heavy_shapes_fill_the_device_and_fit_their_images() {
 fn parts_of_the_depth_do_not_depend_on_the_batch_and_none_is_empty() {
     for channels in [64, 328, 1280, 2560] {
         for columns in [64, 320, 1280] {
-            let splits: Vec<usize> = [1, 2, 8, 32].map(|batch| Tiles::choose(H100, &image([batch, 8, 8], channels), columns, 8 * 64).splits).to_vec();
+            let splits: Vec<usize> =
+                [1, 2, 8, 32].map(|batch| Tiles::choose(1, H100, &image([batch, 8, 8], channels), columns, 8 * 64).splits).to_vec();
             assert!(splits.windows(2).all(|pair| pair[0] == pair[1]), "{splits:?}");
             let steps = 9 * channels.div_ceil(64);
             assert!((splits[0] - 1) * steps.div_ceil(splits[0]) < steps, "{channels} channels in {} parts", splits[0]);
         }
     }
+}
+
+#[test]
+fn clusters_have_whole_pairs_of_tiles() {
+    for rows in [1, 128, 129, 700, 8192] {
+        for (columns, activation) in [(320, Activation::None), (2560, Activation::Geglu), (72, Activation::Silu)] {
+            let windows = matrix(rows, 320);
+            let of = |route| Tiles::of_product(route, H100, &windows, columns, 8192, activation).unwrap();
+            let (single, clusters) = (of(Route::Hopper), of(Route::Multicast));
+            assert!(clusters.blocks.is_multiple_of(2) && clusters.items(&windows, columns).is_multiple_of(2), "{rows} {columns}");
+            assert_eq!((clusters.splits, clusters.cluster), (single.splits, 2));
+            assert!(clusters.blocks <= H100 && clusters.blocks >= single.blocks.min(H100 - 1), "{clusters:?} {single:?}");
+        }
+    }
+    assert_eq!(Tiles::of_product(Route::TensorCores, H100, &matrix(7, 8), 8, 56, Activation::None), None);
+    // An odd number of multiprocessors leaves one without work.
+    assert_eq!(Tiles::of_product(Route::Multicast, 7, &matrix(8192, 320), 320, 8192, Activation::None).map(|tiles| tiles.blocks), Some(6));
 }
 
 #[test]
@@ -74,16 +95,16 @@ fn gpus_agree_on_every_route_and_take_the_fastest_that_may_be() {
     let shapes: [&[usize]; 2] = [&[3, 40], &[48, 40]];
     for device in devices() {
         let Device::Cuda(cuda) = device else {
-            assert_eq!(taken(device, Route::Hopper, linear, &shapes), None);
+            assert_eq!(taken(device, Route::Multicast, linear, &shapes), None);
             continue;
         };
         let fastest = Route::ALL.into_iter().rfind(|route| route.is_on(cuda, DType::F16)).unwrap();
         for route in Route::ALL.into_iter().filter(|route| *route <= fastest) {
             assert_eq!(taken(device, route, linear, &shapes), Some(route));
         }
-        assert_eq!(taken(device, Route::Hopper, strided, &[&[1, 6, 6, 8], &[8, 3, 3, 8]]), Some(fastest.min(Route::TensorCores)));
+        assert_eq!(taken(device, Route::Multicast, strided, &[&[1, 6, 6, 8], &[8, 3, 3, 8]]), Some(fastest.min(Route::TensorCores)));
         // A route that was refused is passed over, for that op and type alone.
-        let last = |dtype| Route::usable(cuda, "an op of this test", dtype, [Some(Route::TensorCores), Some(Route::Hopper)]).pop();
+        let last = |dtype| Route::usable(cuda, "an op of this test", dtype, [Route::TensorCores, Route::Hopper, Route::Multicast].map(Some)).pop();
         fastest.refuse(cuda, "an op of this test", DType::F16);
         assert!(last(DType::F16) < Some(fastest) && last(DType::BF16) == Some(fastest) && last(DType::F32) == Some(Route::Plain));
     }
@@ -139,14 +160,21 @@ fn gpus_agree_on_the_route_that_was_fastest_in_every_batch() {
         assert_eq!(launched, ["linear_forward_plain"]);
         assert_eq!(tuner.runs.lock().unwrap().len(), if routes > 1 { routes } else { 0 }, "it is timed once");
         // Who tells the routes is obeyed.
-        assert_eq!(Route::Hopper.at_most(|| linear(2)).1, Route::ALL.into_iter().rfind(|route| route.is_on(cuda, DType::F16)));
+        assert_eq!(Route::Multicast.at_most(|| linear(2)).1, Route::ALL.into_iter().rfind(|route| route.is_on(cuda, DType::F16)));
     }
 }
 
-/// Tiles that reach over the ends of rows, columns and depth, more tiles than blocks, divided depths, windows that reach over all edges.
+/// Tiles that reach over the ends of rows, columns and depth, more tiles than blocks, divided depths, windows that reach over all edges; clusters of which
+/// one block has no rows, in the first band of tiles and in a later one.
 #[test]
 fn gpus_agree_on_products_of_hopper() {
-    for (rows, inputs, outputs) in [(1, 8, 8), (130, 72, 200), (3, 2080, 24), (129, 64, 328), (700, 16, 72)] {
+    for route in [Route::Hopper, Route::Multicast] {
+        route.at_most(products_on_hopper);
+    }
+}
+
+fn products_on_hopper() {
+    for (rows, inputs, outputs) in [(1, 8, 8), (130, 72, 200), (3, 2080, 24), (129, 64, 328), (700, 16, 72), (1300, 16, 72)] {
         let inputs = [random("x", &[rows, inputs]), random("w", &[outputs, inputs]), random("b", &[outputs])];
         assert_devices_agree(&inputs, |v, _| ops::linear(&v[0], &v[1], Some(&v[2])));
     }
@@ -167,5 +195,30 @@ fn gpus_agree_on_products_of_hopper() {
             let epilogue = Epilogue { per_channel: Some(&v[3]), residual: Some(&v[4]) };
             ops::conv2d(&v[0], &v[1], Some(&v[2]), Conv2dOptions { stride: 1, padding }, epilogue)
         });
+    }
+}
+
+/// Clusters add in the same order as single blocks.
+#[test]
+fn gpus_agree_to_the_bit_with_and_without_clusters() {
+    for device in devices() {
+        let Device::Cuda(cuda) = device else { continue };
+        if !Route::Multicast.is_on(cuda, DType::F16) {
+            continue;
+        }
+        let there = |name: &str, shape: &[usize]| Var::constant(random(name, shape).to_dtype(DType::F16).unwrap().to_device(device).unwrap());
+        let [rows, gated, image, window] =
+            [("x", &[300, 136][..]), ("w", &[272, 136]), ("i", &[3, 11, 9, 72]), ("k", &[328, 3, 3, 72])].map(|(name, shape)| there(name, shape));
+        let products: [&dyn Fn() -> Result<Var>; 2] = [&|| ops::linear_with(&rows, &gated, None, LinearEpilogue::Geglu), &|| {
+            ops::conv2d(&image, &window, None, Conv2dOptions::new(1, 1), Epilogue::default())
+        }];
+        for product in products {
+            let [single, clusters] = [Route::Hopper, Route::Multicast].map(|route| {
+                let (result, taken) = route.at_most(product);
+                assert_eq!(taken, Some(route));
+                result.unwrap().to_f32_vec().unwrap()
+            });
+            assert!(single == clusters && single.iter().any(|value| *value != 0.0));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::kernels::{BYTES, GAP, MMA_SYNC, Model, PROCESSORS, Predicted, Work};
 use super::plan::{Epilogue, Op};
-use crate::ops::product::{Activation, HopperTiles, Lies, TENSOR, Tiling, USUAL_BATCH, WHOLE, Windows};
+use crate::ops::product::{Activation, HopperTiles, Lies, Route, TENSOR, Tiling, USUAL_BATCH, WHOLE, Windows};
 
 /// Parts of the depth that are tried, and the least elements of one.
 const MOST_SPLITS: usize = 16;
@@ -71,7 +71,8 @@ impl Model<'_> {
         let most = if product.activation == Activation::Geglu { 1 } else { MOST_SPLITS.min(product.sizes[2].div_ceil(SHORTEST_PART)) };
         let splits = 1..=most;
         let tiled = TENSOR.iter().flat_map(|tile| splits.clone().map(move |splits| self.tiled(product, tile, splits)));
-        tiled.chain(self.on_hopper(product)).min_by(|a, b| total(a).total_cmp(&total(b))).unwrap_or_default()
+        let on_hopper = [Route::Hopper, Route::Multicast].into_iter().filter_map(|route| self.on_hopper(product, route));
+        tiled.chain(on_hopper).min_by(|a, b| total(a).total_cmp(&total(b))).unwrap_or_default()
     }
 
     /// Without tensor cores: a multiply-add a clock on each of 128 lanes, of which loads take half.
@@ -100,14 +101,14 @@ impl Model<'_> {
         self.with_parts(product, self.predicted(&format!("{}_forward_{}", product.op, tile.name), &work), splits)
     }
 
-    /// By wgmma, on the tiles that the engine takes; none where its kernels do not claim the product.
-    fn on_hopper(&self, product: &Product) -> Option<Vec<Predicted>> {
+    /// By wgmma, on the tiles that the engine takes; none where the route's kernels do not claim the product.
+    fn on_hopper(&self, product: &Product, route: Route) -> Option<Vec<Predicted>> {
         let [_, columns, _] = product.sizes;
         let windows = product.windows.as_ref()?;
         let nominal_rows = USUAL_BATCH * product.of_sample;
-        let tiles = HopperTiles::of_product(PROCESSORS as usize, windows, columns, nominal_rows, product.activation)?;
+        let tiles = HopperTiles::of_product(route, PROCESSORS as usize, windows, columns, nominal_rows, product.activation)?;
         let (items, steps) = (tiles.items(windows, columns) as f64, windows.steps() as f64 / tiles.splits as f64);
-        let (of_tile, of_step) = ((HopperTiles::ROWS * tiles.columns) as f64, ((HopperTiles::ROWS + tiles.columns) * HopperTiles::STEP) as f64);
+        let of_tile = (HopperTiles::ROWS * tiles.columns) as f64;
         let written = if tiles.splits > 1 { 4.0 } else { BYTES };
         let work = Work {
             blocks: items,
@@ -118,7 +119,8 @@ impl Model<'_> {
             // A block's warpgroups share a tile, and nothing is multiplied while they write it.
             serial: written * items * product.activation.columns(of_tile as usize) as f64,
             bytes: product.bytes + product.parts(tiles.splits),
-            cached: BYTES * items * of_step * steps,
+            // What a cluster's blocks share is read once for all of them.
+            cached: BYTES * items * tiles.read_of_step() as f64 * steps,
             asynchronous: true,
             ..Work::default()
         };

@@ -21,7 +21,10 @@ fn shape(rows: usize) -> Shape {
     }
 }
 
-/// As a GPU on which routes take so long, in the order of [`Route::ALL`], and are so wrong.
+/// Those that are chosen from.
+const ROUTES: [Route; 3] = [Route::Plain, Route::TensorCores, Route::Hopper];
+
+/// As a GPU on which routes take so long, in the order of [`ROUTES`], and are so wrong.
 fn gpu(milliseconds: [f64; 3], errors: [f64; 3]) -> impl FnMut(Route) -> Result<Runs> {
     move |route| {
         let position = route as usize;
@@ -55,10 +58,10 @@ impl Cache {
     }
 }
 
-/// What `tuning` chooses of all routes: by what is kept, or by times on `gpu`.
+/// What `tuning` chooses of [`ROUTES`]: by what is kept, or by times on `gpu`.
 fn chosen(tuning: &Tuning, shape: &Shape, mut gpu: impl FnMut(Route) -> Result<Runs>) -> Route {
-    let trials = tuning.kept(shape).unwrap_or_else(|| tuning.tune(shape, &Route::ALL, &mut gpu));
-    fastest(&trials, &Route::ALL, shape.dtype)
+    let trials = tuning.kept(shape).unwrap_or_else(|| tuning.tune(shape, &ROUTES, &mut gpu));
+    fastest(&trials, &ROUTES, shape.dtype)
 }
 
 #[test]
@@ -82,8 +85,8 @@ fn the_fastest_right_route_is_chosen() {
     // A route that may not be used is not chosen for its time; without times the last that may be is.
     let trials = tuning.kept(&shape(1)).unwrap();
     assert_eq!(fastest(&trials, &[Route::Plain, Route::TensorCores], DType::F16), Route::TensorCores);
-    assert_eq!(fastest(&[], &Route::ALL, DType::F16), Route::Hopper);
-    assert_eq!(fastest(&[Trial { route: Route::Hopper, milliseconds: 1.0, error: Some(1.0) }], &Route::ALL, DType::F16), Route::TensorCores);
+    assert_eq!(fastest(&[], &ROUTES, DType::F16), Route::Hopper);
+    assert_eq!(fastest(&[Trial { route: Route::Hopper, milliseconds: 1.0, error: Some(1.0) }], &ROUTES, DType::F16), Route::TensorCores);
 }
 
 #[test]

@@ -138,6 +138,8 @@ std::vector<Case> scalar_cases();
 std::vector<Case> tensor_core_cases();
 std::vector<Case> hopper_cases();
 std::vector<Case> hopper_mistakes();
+std::vector<Case> cluster_cases();
+std::vector<Case> cluster_mistakes();
 std::vector<Case> warp_cases();
 std::vector<Case> driver_cases();
 std::vector<Case> kernel_mistakes();

@@ -1,52 +1,9 @@
 // kernels/common/hopper.cuh: boxes lie as they should, barriers keep order, a warpgroup's product equals the plain one; and each mistake shows.
-#include "check.h"
+#include "boxes.h"
 
 namespace {
 
-struct alignas(128) TensorMap {
-    uint64_t opaque[16];
-};
-
-// How a tensor of 16-bit elements is described; sizes and box innermost first.
-struct Description {
-    std::vector<uint64_t> sizes;
-    std::vector<uint32_t> box;
-    unsigned element = 1;  // 1 is f16, 2 bf16
-    unsigned swizzle = 3;  // CU_TENSOR_MAP_SWIZZLE_128B
-};
-
-TensorMap describe(DevicePointer address, const Description& of) {
-    std::vector<uint64_t> strides;
-    std::vector<uint32_t> ones(of.sizes.size(), 1);
-    for (size_t at = 0; at + 1 < of.sizes.size(); ++at) {
-        strides.push_back((at == 0 ? 2 : strides.back()) * of.sizes[at]);
-    }
-    TensorMap map;
-    CALL(cuTensorMapEncodeTiled(&map, of.element == 2 ? 9 : 6, static_cast<unsigned>(of.sizes.size()), reinterpret_cast<void*>(address), of.sizes.data(),
-                                strides.data(), of.box.data(), ones.data(), 0, of.swizzle, 3, 0));
-    return map;
-}
-
-std::vector<std::string> options(int element, int mistake) { return {"-DELEMENT=" + std::to_string(element), "-DMISTAKE=" + std::to_string(mistake)}; }
-
-void* function(const char* name, int element, int mistake, unsigned dynamic_bytes) {
-    void* found = Kernels("hopper.cu", options(element, mistake)).function(name);
-    CALL(cuFuncSetAttribute(found, 8, static_cast<int>(dynamic_bytes)));
-    return found;
-}
-
-// A tensor in which every element tells its place.
-std::vector<uint16_t> numbered(const std::vector<uint64_t>& sizes) {
-    size_t count = 1;
-    for (uint64_t size : sizes) {
-        count *= size;
-    }
-    std::vector<uint16_t> values(count);
-    for (size_t at = 0; at < count; ++at) {
-        values[at] = static_cast<uint16_t>(at + 1);
-    }
-    return values;
-}
+constexpr char FILE_NAME[] = "hopper.cu";
 
 // Compares a box that starts at `at` with what the tensor holds there, and with zeros outside.
 void require_box(const std::vector<uint16_t>& found, const Description& of, const std::vector<int>& at) {
@@ -70,7 +27,7 @@ void box_of_three(int mistake) {
     Array<uint16_t> tensor(numbered(of.sizes));
     TensorMap map = describe(tensor.pointer(), of);
     const unsigned elements = 64 * 3 * 8;
-    void* kernel = function("box3", 1, mistake, elements * 2 + 8);
+    void* kernel = function(FILE_NAME, "box3", 1, mistake, elements * 2 + 8);
     for (const std::vector<int>& at : std::vector<std::vector<int>>{{0, 0, 0}, {64, 3, 16}, {-8, -1, -3}, {8, 1, 5}, {0, 5, 0}}) {
         Array<uint16_t> output(elements);
         launch(kernel, {1, 64, elements * 2 + 8}, map, output.pointer(), static_cast<int>(elements), at[0], at[1], at[2]);
@@ -84,7 +41,7 @@ void boxes(int element) {
     Array<uint16_t> tensor(numbered(of.sizes));
     TensorMap map = describe(tensor.pointer(), of);
     const unsigned elements = 64 * 8 * 4 * 2;
-    void* kernel = function("box4", element, 0, elements * 2 + 8);
+    void* kernel = function(FILE_NAME, "box4", element, 0, elements * 2 + 8);
     for (const std::vector<int>& at : std::vector<std::vector<int>>{{0, 0, 0, 0}, {0, -1, -1, 0}, {0, 1, 3, 2}, {0, -1, 4, 1}}) {
         Array<uint16_t> output(elements);
         launch(kernel, {1, 96, elements * 2 + 8}, map, output.pointer(), static_cast<int>(elements), at[0], at[1], at[2], at[3]);
@@ -94,7 +51,7 @@ void boxes(int element) {
 
 void take_turns(int mistake) {
     Array<int> output(32);
-    launch(function("turns", 1, mistake, 32 * 4 + 16), {1, 64, 32 * 4 + 16}, output.pointer());
+    launch(function(FILE_NAME, "turns", 1, mistake, 32 * 4 + 16), {1, 64, 32 * 4 + 16}, output.pointer());
     std::vector<int> found = output.values();
     for (int lane = 0; lane < 32; ++lane) {
         int expected = 31 * 16 * (31 - lane);
@@ -126,7 +83,7 @@ void multiply(int columns, int element, int mistake, unsigned swizzle = 3) {
     };
     unsigned bytes = static_cast<unsigned>(2 * (64 + columns) * 128 + 32);
     std::string name = "product_" + std::to_string(columns);
-    launch(function(name.c_str(), element, mistake, bytes), {1, 384, bytes}, describe(there_a.pointer(), of(64)), describe(there_b.pointer(), of(columns)),
+    launch(function(FILE_NAME, name.c_str(), element, mistake, bytes), {1, 384, bytes}, describe(there_a.pointer(), of(64)), describe(there_b.pointer(), of(columns)),
            c.pointer(), depth);
     std::vector<float> found = c.values();
     for (int at = 0; at < 64 * columns; ++at) {

@@ -78,7 +78,8 @@ int main(int count, char** arguments) {
     CALL(cuInit(0));
     CALL(cuDevicePrimaryCtxRetain(&context, 0));
     CALL(cuCtxSetCurrent(context));
-    for (auto group : {scalar_cases, tensor_core_cases, hopper_cases, warp_cases, driver_cases, kernel_mistakes, hopper_mistakes, host_mistakes}) {
+    for (auto group : {scalar_cases, tensor_core_cases, hopper_cases, cluster_cases, warp_cases, driver_cases, kernel_mistakes, hopper_mistakes,
+                       cluster_mistakes, host_mistakes}) {
         for (const Case& each : group()) {
             if (count < 2) {
                 std::printf("%s\n", each.name);

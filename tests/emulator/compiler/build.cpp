@@ -100,8 +100,8 @@ std::string digest(const std::string& text) {
 std::vector<std::string> preprocessor_flags(const std::string& root, const Options& options) {
     std::string architecture = std::to_string(options.architecture);
     std::vector<std::string> flags = {"-I" + root + "/include", "-include", "emulator.h", std::string("-D__global__=") + ENTRY_MARK,
-                                      std::string("-D__launch_bounds__(...)=") + BOUNDS_MARK + "(__VA_ARGS__)", "-D__CUDACC__=1",
-                                      "-D__CUDACC_RTC__=1", "-D__CUDA_ARCH__=" + architecture};
+                                      std::string("-D__launch_bounds__(...)=") + BOUNDS_MARK + "(__VA_ARGS__)",
+                                      std::string("-D__cluster_dims__(...)=") + CLUSTER_MARK + "(__VA_ARGS__)", "-D__CUDACC__=1", "-D__CUDACC_RTC__=1", "-D__CUDA_ARCH__=" + architecture};
     if (options.specific) {
         flags.push_back("-D__CUDA_ARCH_FEAT_SM" + std::to_string(options.architecture / 10) + "_ALL=1");
     }

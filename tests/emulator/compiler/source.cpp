@@ -41,7 +41,7 @@ std::string wrap(const std::string& source, const std::string& name) {
 
 std::vector<EntryPoint> take_entry_points(std::string& text) {
     std::vector<EntryPoint> entries;
-    std::string kept, word, bounds;
+    std::string kept, word, bounds, cluster;
     bool in_entry = false;
     size_t at = 0;
     while (at < text.size()) {
@@ -57,10 +57,10 @@ std::vector<EntryPoint> take_entry_points(std::string& text) {
                 in_entry = true;
                 continue;
             }
-            if (found == BOUNDS_MARK) {
+            if (found == BOUNDS_MARK || found == CLUSTER_MARK) {
                 size_t open = text.find('(', at);
                 at = skip_parentheses(text, open);
-                bounds = text.substr(open, at - open);
+                (found == BOUNDS_MARK ? bounds : cluster) = text.substr(open, at - open);
                 continue;
             }
             word = found;
@@ -72,12 +72,13 @@ std::vector<EntryPoint> take_entry_points(std::string& text) {
                     known = known || entry.name == word;
                 }
                 if (!known) {
-                    entries.push_back({word, bounds.empty() ? "(1024)" : bounds});
+                    entries.push_back({word, bounds.empty() ? "(1024)" : bounds, cluster.empty() ? "(1)" : cluster});
                 }
                 in_entry = false;
             }
             if (character == ';' || character == '}') {
                 bounds.clear();
+                cluster.clear();
             }
         }
         kept.append(text, begin, at - begin);
@@ -91,10 +92,11 @@ std::string library_definition(const std::vector<EntryPoint>& entries, unsigned 
     for (const EntryPoint& entry : entries) {
         std::string signature = "decltype(emulator::signature(" + entry.name + "))";
         text += "{\"" + entry.name + "\", " + signature + "::call<" + entry.name + ">, " + signature + "::sizes, " + signature +
-                "::parameters, emulator::first" + entry.bounds + "},\n";
+                "::parameters, emulator::first" + entry.bounds + ", emulator::cluster_along_x<" +
+                entry.cluster.substr(1, entry.cluster.size() - 2) + ">()},\n";
     }
     return text +
-           "{nullptr, nullptr, nullptr, 0, 0}};\n"
+           "{nullptr, nullptr, nullptr, 0, 0, 0}};\n"
            "extern \"C\" const emulator::Library emulator_library = {emulator_entries, " +
            std::to_string(entries.size()) + ", " + std::to_string(architecture) + ", __bss_start, _end};\n";
 }

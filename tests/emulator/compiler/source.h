@@ -3,13 +3,15 @@
 #include <string>
 #include <vector>
 
-// What `__global__` and `__launch_bounds__(…)` become while the preprocessor runs.
+// What `__global__`, `__launch_bounds__(…)` and `__cluster_dims__(…)` become while the preprocessor runs.
 constexpr char ENTRY_MARK[] = "__emulator_entry__";
 constexpr char BOUNDS_MARK[] = "__emulator_bounds__";
+constexpr char CLUSTER_MARK[] = "__emulator_cluster__";
 
 struct EntryPoint {
     std::string name;
-    std::string bounds;  // the arguments of __launch_bounds__ in parentheses, "(1024)" without
+    std::string bounds;   // the arguments of __launch_bounds__ in parentheses, "(1024)" without
+    std::string cluster;  // those of __cluster_dims__, "(1)" without
 };
 
 // The file for the preprocessor: the source, its lines numbered as given, and what `library_definition` needs.

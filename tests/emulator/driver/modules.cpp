@@ -97,6 +97,10 @@ Result check_launch(const Function& function, const unsigned* grid, const unsign
         return refuse(INVALID_VALUE, "kernel %s: block (%u, %u, %u), at most %u threads", name, block[0], block[1], block[2],
                       function.entry->most_threads);
     }
+    if (grid[0] % function.entry->cluster != 0) {
+        return refuse(INVALID_VALUE, "kernel %s: grid (%u, %u, %u) is not made of whole clusters of %u blocks", name, grid[0], grid[1], grid[2],
+                      function.entry->cluster);
+    }
     if (static_cast<int>(dynamic_bytes) > function.most_dynamic) {
         return refuse(INVALID_VALUE, "kernel %s: %u bytes of dynamic shared memory, the function's attribute allows %d", name, dynamic_bytes,
                       function.most_dynamic);

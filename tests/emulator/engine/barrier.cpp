@@ -35,7 +35,6 @@ Phase read(void* barrier) {
 void write(void* barrier, const Phase& phase) { std::memcpy(barrier, &phase, sizeof phase); }
 
 Phase read_started(void* barrier, const char* operation) {
-    require_shared(barrier, 8, 8, operation);
     Phase phase = read(barrier);
     if (phase.mark != MARK) {
         fail("%s: there is no barrier at this address (mbarrier.init has not made one)", operation);
@@ -63,6 +62,17 @@ void settle(void* barrier, Phase phase) {
     }
 }
 
+void arrive(void* barrier, unsigned bytes, const char* operation) {
+    Phase phase = read_started(barrier, operation);
+    if (phase.pending == 0) {
+        fail("%s: all %llu arrivals of this phase have come", operation, static_cast<unsigned long long>(phase.arrivals));
+    }
+    release(order(barrier, phase.parity));
+    phase.pending--;
+    phase.bytes += bytes;
+    settle(barrier, phase);
+}
+
 }  // namespace
 
 void start_barriers() {
@@ -79,6 +89,7 @@ unsigned waiting_for_phases() {
 }
 
 void require_published(void* barrier) {
+    read_started(barrier, "cp.async.bulk.tensor");
     if (unpublished.count(barrier) != 0) {
         fail("cp.async.bulk.tensor: its barrier was made, but not published to the copy engine (fence.mbarrier_init, fence.proxy.async)");
     }
@@ -109,20 +120,21 @@ void publish_barriers() {
 }
 
 void barrier_arrive(void* barrier, unsigned bytes) {
-    Phase phase = read_started(barrier, "mbarrier.arrive");
-    if (phase.pending == 0) {
-        fail("mbarrier.arrive: all %llu arrivals of this phase have come", static_cast<unsigned long long>(phase.arrivals));
-    }
+    require_shared(barrier, 8, 8, "mbarrier.arrive");
     if (bytes > MOST_BYTES) {
         fail("mbarrier.arrive.expect_tx: %u bytes", bytes);
     }
-    release(order(barrier, phase.parity));
-    phase.pending--;
-    phase.bytes += bytes;
-    settle(barrier, phase);
+    arrive(barrier, bytes, "mbarrier.arrive");
+}
+
+void barrier_arrive_at(void* barrier, unsigned number) {
+    const char* operation = "mbarrier.arrive.shared::cluster";
+    require_shared(barrier, 8, 8, operation);
+    arrive(in_block(number, barrier, operation), 0, operation);
 }
 
 bool barrier_try_wait(void* barrier, unsigned parity) {
+    require_shared(barrier, 8, 8, "mbarrier.try_wait");
     Phase phase = read_started(barrier, "mbarrier.try_wait");
     if (phase.parity == (parity & 1)) {
         Fiber& fiber = running();

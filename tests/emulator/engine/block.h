@@ -1,4 +1,4 @@
-// How the threads of a block take turns.
+// How the threads of a cluster of blocks take turns. Most clusters are one block.
 #pragma once
 #include "fiber.h"
 
@@ -13,14 +13,16 @@ void make_next(Fiber& fiber);
 // Goes on with the next fiber that can run; reports a deadlock if there is none although some have not finished.
 void run_next(bool last = false);
 
-// Runs one block from its first thread to its last: `body` per thread.
-void run_block(const char* kernel, void (*body)());
+// Runs the `count` blocks of a cluster from their first threads to their last: `body` per thread. A block starts when no thread of those before can go on.
+void run_cluster(const char* kernel, Block* blocks, unsigned count, void (*body)());
+
+// What lies in block `number` of the cluster where `shared` lies in the running one; fails if there is no such block any more.
+void* in_block(unsigned number, void* shared, const char* operation);
 
 // Whether `EMULATOR_ORDER=reverse` asks for the last threads and blocks first: a missing barrier often shows in one order only.
 bool reverse_order();
 
-// Threads of the block that have not finished; fibers of the block.
-unsigned unfinished();
+// A fiber of the running block.
 Fiber& fiber_of_block(unsigned number);
 
 // Whether a thread called `fail` in this launch.
@@ -37,7 +39,7 @@ void box_has_landed(void* barrier, unsigned bytes);
 void require_published(void* barrier);
 void start_boxes();
 bool land_a_box();
-unsigned boxes_on_their_way();
+unsigned boxes_on_their_way();  // to the running block
 
 // What a warpgroup does together: as `act_as_warp`, with the arguments of 128 threads. (warpgroup.cpp)
 void act_as_warpgroup(const char* operation, void* argument, void (*act)(void* const* arguments));

@@ -32,7 +32,13 @@ TensorMap read(const void* map, int rank) {
 
 void start_boxes() { on_their_way.clear(); }
 
-unsigned boxes_on_their_way() { return static_cast<unsigned>(on_their_way.size()); }
+unsigned boxes_on_their_way() {
+    unsigned count = 0;
+    for (const Box& box : on_their_way) {
+        count += box.to >= block->dynamic && box.to < block->dynamic + block->dynamic_bytes;
+    }
+    return count;
+}
 
 bool land_a_box() {
     if (on_their_way.empty()) {
@@ -46,17 +52,29 @@ bool land_a_box() {
 }
 
 void copy_box(void* shared, const void* map, void* barrier, int rank, const int* at) {
-    Box box = {static_cast<unsigned char*>(shared), read(map, rank), {}, barrier};
+    copy_box_to(1u << block->number, shared, map, barrier, rank, at);
+}
+
+void copy_box_to(unsigned blocks, void* shared, const void* map, void* barrier, int rank, const int* at) {
+    const char* operation = "cp.async.bulk.tensor";
+    Box box = {nullptr, read(map, rank), {}, nullptr, shared_address(shared)};
     for (int dimension = 0; dimension < rank; ++dimension) {
         box.at[dimension] = at[dimension];
     }
-    require_shared(shared, box.bytes(), box.map.swizzled ? 1024 : 128, "cp.async.bulk.tensor");
-    require_shared(barrier, 8, 8, "cp.async.bulk.tensor");
-    require_published(barrier);
-    std::memset(shared, 0xff, box.bytes());
-    on_their_way.push_back(box);
-    if (reverse_order()) {
-        land_a_box();
+    require_shared(shared, box.bytes(), box.map.swizzled ? 1024 : 128, operation);
+    require_shared(barrier, 8, 8, operation);
+    for (unsigned number = 0; blocks >> number != 0; ++number) {
+        if ((blocks >> number & 1) == 0) {
+            continue;
+        }
+        box.to = static_cast<unsigned char*>(in_block(number, shared, operation));
+        box.barrier = in_block(number, barrier, operation);
+        require_published(box.barrier);
+        std::memset(box.to, 0xff, box.bytes());
+        on_their_way.push_back(box);
+        if (reverse_order()) {
+            land_a_box();
+        }
     }
 }
 

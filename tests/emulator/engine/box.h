@@ -9,6 +9,7 @@ struct Box {
     TensorMap map;
     long long at[5];
     void* barrier;
+    unsigned address;  // of `to` in its block's window
 
     unsigned bytes() const {
         unsigned elements = 1;

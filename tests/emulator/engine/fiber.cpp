@@ -50,7 +50,7 @@ Thread* thread = nullptr;
 namespace {
 
 constexpr size_t STACK = 256 * 1024, GUARD = 4096;
-constexpr unsigned MOST_THREADS = 1024;
+constexpr unsigned MOST_THREADS = 1024;  // of a block
 
 // The caller of `launch`, while fibers run.
 Fiber caller;
@@ -94,7 +94,7 @@ void start() {
 }  // namespace
 
 Fiber* fibers(unsigned count) {
-    static Fiber* all = new Fiber[MOST_THREADS]();
+    static Fiber* all = new Fiber[MOST_BLOCKS * MOST_THREADS]();
     for (unsigned number = 0; number < count; ++number) {
         if (all[number].stack == nullptr) {
             all[number].stack = map_stack();
@@ -127,6 +127,7 @@ void switch_to(Fiber* to, bool last) {
     Fiber& next = to == nullptr ? caller : *to;
     if (to != nullptr) {
         to->state = State::running;
+        block = to->home;
     }
     thread = to;
     if (&from == &next) {

@@ -9,7 +9,7 @@
 
 namespace emulator {
 
-enum class State : unsigned char { ready, running, at_barrier, at_phase, in_warp_operation, finished };
+enum class State : unsigned char { ready, running, at_barrier, at_cluster_barrier, at_phase, in_warp_operation, finished };
 
 // A copy that has been started and has not landed.
 struct Copy {
@@ -35,6 +35,7 @@ struct Multiplications {
 };
 
 struct Fiber : Thread {
+    Block* home;  // its block
     State state;
     int barrier;  // where it waits, if at_barrier
     Site site;
@@ -47,7 +48,10 @@ struct Fiber : Thread {
     Multiplications multiplications;
 };
 
-// The fibers of a block of `count` threads; they keep their stacks from block to block.
+// The most blocks of a cluster.
+constexpr unsigned MOST_BLOCKS = 8;
+
+// The fibers of a cluster of `count` threads; they keep their stacks from cluster to cluster.
 Fiber* fibers(unsigned count);
 
 // Prepares a fiber to start at `body`, which never returns.

@@ -1,6 +1,8 @@
-// A launch: block after block, with shared memory that is exact in size and filled with 0xff.
+// A launch: cluster after cluster, with shared memory that is exact in size and filled with 0xff.
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
+#include <string>
 
 #include "block.h"
 
@@ -69,26 +71,55 @@ void fill(unsigned char* begin, unsigned char* end) {
     }
 }
 
-bool run_one(uint3 index, DynamicMemory& dynamic) {
-    block.index = index;
-    fill(block.dynamic, block.dynamic + block.dynamic_bytes);
-    fill(block.static_begin, block.static_end);
-    run_block(entry->name, run_thread);
+Block blocks[MOST_BLOCKS];
+
+bool is_untouched(const unsigned char* begin, const unsigned char* end) {
+    for (; begin < end; ++begin) {
+        if (*begin != 0xff) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool refuse(const Block& of, const char* what) {
+    std::fprintf(stderr, "emulator: kernel %s, block (%u, %u, %u): %s\n", entry->name, of.index.x, of.index.y, of.index.z, what);
+    return false;
+}
+
+// Runs the cluster whose first block is the grid's block `first`.
+bool run_one(size_t first, std::deque<DynamicMemory>& dynamic) {
+    const unsigned count = entry->cluster;
+    for (unsigned number = 0; number < count; ++number) {
+        Block& of = blocks[number];
+        size_t at = first + number;
+        of.index = {static_cast<unsigned>(at % of.grid.x), static_cast<unsigned>(at / of.grid.x % of.grid.y),
+                    static_cast<unsigned>(at / of.grid.x / of.grid.y)};
+        fill(of.dynamic, of.dynamic + of.dynamic_bytes);
+    }
+    fill(blocks[0].static_begin, blocks[0].static_end);
+    run_cluster(entry->name, blocks, count, run_thread);
     thread = nullptr;
-    if (!has_failed() && !dynamic.guards_are_whole()) {
-        std::fprintf(stderr, "emulator: kernel %s, block (%u, %u, %u): wrote outside its %zu bytes of dynamic shared memory\n", entry->name, index.x,
-                     index.y, index.z, block.dynamic_bytes);
+    if (has_failed()) {
         return false;
     }
-    return !has_failed();
+    for (unsigned number = 0; number < count; ++number) {
+        if (!dynamic[number].guards_are_whole()) {
+            return refuse(blocks[number], ("wrote outside its " + std::to_string(blocks[number].dynamic_bytes) + " bytes of dynamic shared memory").c_str());
+        }
+    }
+    if (count > 1 && !is_untouched(blocks[0].static_begin, blocks[0].static_end)) {
+        return refuse(blocks[0], "a cluster's blocks have static shared memory, of which the emulator has one copy: use dynamic shared memory");
+    }
+    return true;
 }
 
 }  // namespace
 
 void require_shared(const void* pointer, unsigned bytes, unsigned alignment, const char* operation) {
     const unsigned char* begin = static_cast<const unsigned char*>(pointer);
-    bool dynamic = begin >= block.dynamic && begin + bytes <= block.dynamic + block.dynamic_bytes;
-    bool fixed = begin >= block.static_begin && begin + bytes <= block.static_end;
+    bool dynamic = begin >= block->dynamic && begin + bytes <= block->dynamic + block->dynamic_bytes;
+    bool fixed = begin >= block->static_begin && begin + bytes <= block->static_end;
     if (!dynamic && !fixed) {
         fail("%s: %u bytes at an address that is not shared memory of this block", operation, bytes);
     }
@@ -100,16 +131,16 @@ void require_shared(const void* pointer, unsigned bytes, unsigned alignment, con
 bool launch(const Library& library, const Entry& which, dim3 grid, dim3 size, size_t dynamic_bytes, void** arguments) {
     entry = &which;
     kernel_arguments = arguments;
-    DynamicMemory dynamic(dynamic_bytes);
-    block = {{0, 0, 0}, size, grid, dynamic.begin(), dynamic_bytes, library.shared_begin, library.shared_end};
+    std::deque<DynamicMemory> dynamic;
+    for (unsigned number = 0; number < which.cluster; ++number) {
+        dynamic.emplace_back(dynamic_bytes);
+        blocks[number] = {{0, 0, 0}, size, grid, number, dynamic.back().begin(), dynamic_bytes, library.shared_begin, library.shared_end};
+    }
     forget_failure();
     watch_for_faults();
-    size_t blocks = static_cast<size_t>(grid.x) * grid.y * grid.z;
-    for (size_t step = 0; step < blocks; ++step) {
-        size_t at = reverse_order() ? blocks - 1 - step : step;
-        uint3 index = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
-                       static_cast<unsigned>(at / grid.x / grid.y)};
-        if (!run_one(index, dynamic)) {
+    size_t clusters = static_cast<size_t>(grid.x) * grid.y * grid.z / which.cluster;
+    for (size_t step = 0; step < clusters; ++step) {
+        if (!run_one((reverse_order() ? clusters - 1 - step : step) * which.cluster, dynamic)) {
             return false;
         }
     }

@@ -23,7 +23,9 @@ struct Warp {
     unsigned syncs;
 };
 
-Warp warps[32];
+Warp warps[MOST_BLOCKS][32];
+
+Warp& warp_of(const Fiber& fiber) { return warps[fiber.home->number][fiber.warp]; }
 
 Pending& find(Warp& warp, unsigned mask, const char* operation, Act act, unsigned self) {
     Pending* free = nullptr;
@@ -62,17 +64,19 @@ void finish(Pending& pending, unsigned warp, unsigned self) {
 }  // namespace
 
 void start_warps(unsigned threads) {
-    for (unsigned warp = 0; warp < 32; ++warp) {
-        unsigned first = warp * 32, count = threads > first ? threads - first : 0;
-        warps[warp].alive = count >= 32 ? 0xffffffffu : (1u << count) - 1;
-        for (Pending& pending : warps[warp].pending) {
-            pending.arrived = 0;
+    for (auto& of_block : warps) {
+        for (unsigned warp = 0; warp < 32; ++warp) {
+            unsigned first = warp * 32, count = threads > first ? threads - first : 0;
+            of_block[warp].alive = count >= 32 ? 0xffffffffu : (1u << count) - 1;
+            for (Pending& pending : of_block[warp].pending) {
+                pending.arrived = 0;
+            }
         }
     }
 }
 
 void leave_warp(Fiber& fiber) {
-    Warp& warp = warps[fiber.warp];
+    Warp& warp = warp_of(fiber);
     warp.alive &= ~(1u << fiber.lane);
     for (Pending& pending : warp.pending) {
         if (complete(warp, pending)) {
@@ -83,7 +87,7 @@ void leave_warp(Fiber& fiber) {
 
 void act_as_warp(unsigned mask, const char* operation, void* argument, Act act) {
     Fiber& fiber = running();
-    Warp& warp = warps[fiber.warp];
+    Warp& warp = warp_of(fiber);
     unsigned self = 1u << fiber.lane;
     if ((mask & self) == 0) {
         fail("%s: lane %u is not in the mask 0x%08x", operation, fiber.lane, mask);
@@ -101,7 +105,7 @@ void act_as_warp(unsigned mask, const char* operation, void* argument, Act act) 
 
 void synchronize_warp(unsigned mask) {
     // All lanes of a call see the same parity: the count goes up when the last one has come, before anyone goes on.
-    Warp& warp = warps[running().warp];
+    Warp& warp = warp_of(running());
     char* order = &warp.order[warp.syncs & 1];
     release(order);
     unsigned* syncs = &warp.syncs;

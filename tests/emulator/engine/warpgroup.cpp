@@ -15,8 +15,10 @@ struct Warpgroup {
     unsigned registers;  // of a thread
 };
 
-Warpgroup warpgroups[1024 / SIZE];
-unsigned count = 0;
+Warpgroup warpgroups[MOST_BLOCKS][1024 / SIZE];
+unsigned count = 0;  // of a block
+
+Warpgroup& warpgroup_of(const Fiber& fiber) { return warpgroups[fiber.home->number][fiber.warp / 4]; }
 
 struct Change {
     unsigned registers;
@@ -24,7 +26,7 @@ struct Change {
 };
 
 EMULATOR_ONE_FOR_ALL void change(void* const* arguments) {
-    Warpgroup& group = warpgroups[running().warp / 4];
+    Warpgroup& group = warpgroup_of(running());
     for (unsigned thread = 0; thread < SIZE; ++thread) {
         const Change &own = *static_cast<Change*>(arguments[thread]), &first = *static_cast<Change*>(arguments[0]);
         if (own.registers != first.registers || own.more != first.more) {
@@ -44,15 +46,17 @@ void start_warpgroups(unsigned threads) {
     count = (threads + SIZE - 1) / SIZE;
     // What a kernel gets that is compiled for so many threads and one block.
     unsigned registers = REGISTERS_OF_BLOCK / (count * SIZE) / 8 * 8;
-    for (Warpgroup& group : warpgroups) {
-        group = {nullptr, 0, {}, registers < MOST_REGISTERS ? registers : MOST_REGISTERS};
+    for (auto& of_block : warpgroups) {
+        for (Warpgroup& group : of_block) {
+            group = {nullptr, 0, {}, registers < MOST_REGISTERS ? registers : MOST_REGISTERS};
+        }
     }
 }
 
 void require_registers_fit() {
     unsigned sum = 0;
     for (unsigned group = 0; group < count; ++group) {
-        sum += warpgroups[group].registers * SIZE;
+        sum += warpgroups[block->number][group].registers * SIZE;
     }
     if (sum > REGISTERS_OF_BLOCK) {
         fail("setmaxnreg: the warpgroups wait for %u registers for ever, there are %u", sum, REGISTERS_OF_BLOCK);
@@ -61,7 +65,7 @@ void require_registers_fit() {
 
 void act_as_warpgroup(const char* operation, void* argument, void (*act)(void* const* arguments)) {
     Fiber& fiber = running();
-    Warpgroup& group = warpgroups[fiber.warp / 4];
+    Warpgroup& group = warpgroup_of(fiber);
     if (group.arrived != 0 && group.operation != operation) {
         fail("%s: other threads of this warpgroup are in %s", operation, group.operation);
     }

@@ -1,7 +1,6 @@
 // cp.async.bulk.tensor: where the elements of a box come from and where they go.
 #include "block.h"
 #include "box.h"
-#include "emulator/hopper.h"
 
 namespace emulator {
 
@@ -31,7 +30,7 @@ EMULATOR_ONE_FOR_ALL const unsigned char* source(const Box& box, unsigned elemen
 }  // namespace
 
 EMULATOR_ONE_FOR_ALL void fill(const Box& box) {
-    unsigned size = box.map.element_bytes, start = shared_address(box.to);
+    unsigned size = box.map.element_bytes, start = box.address;
     for (unsigned element = 0; element * size < box.bytes(); ++element) {
         unsigned at = start + element * size, place = box.map.swizzled ? swizzled(at) : at;
         const unsigned char* from = source(box, element);

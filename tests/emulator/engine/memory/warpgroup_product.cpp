@@ -45,11 +45,11 @@ struct Layout {
     EMULATOR_ONE_FOR_ALL unsigned short element(unsigned row, unsigned depth) const {
         unsigned at = start + row / 8 * eight_rows + row % 8 * 128 + depth * 2, line = at / 128 % 8;
         at ^= line << 4;
-        if (at < WINDOW || at + 2 > WINDOW + block.dynamic_bytes) {
+        if (at < WINDOW || at + 2 > WINDOW + block->dynamic_bytes) {
             fail("wgmma: a factor lies outside the dynamic shared memory of this block");
         }
         unsigned short value;
-        std::memcpy(&value, block.dynamic + at - WINDOW, sizeof value);
+        std::memcpy(&value, block->dynamic + at - WINDOW, sizeof value);
         return value;
     }
 };
@@ -144,8 +144,8 @@ EMULATOR_ONE_FOR_ALL void finish(unsigned pending) {
 }  // namespace
 
 unsigned shared_address(const void* pointer) {
-    size_t at = static_cast<size_t>(static_cast<const unsigned char*>(pointer) - block.dynamic);
-    if (at > block.dynamic_bytes) {
+    size_t at = static_cast<size_t>(static_cast<const unsigned char*>(pointer) - block->dynamic);
+    if (at > block->dynamic_bytes) {
         fail("the address of something that is not dynamic shared memory");
     }
     return static_cast<unsigned>(at) + WINDOW;

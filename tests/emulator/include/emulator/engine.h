@@ -11,18 +11,19 @@ struct Thread {
     unsigned warp;
 };
 
-// The running block and its launch.
+// A running block and its launch.
 struct Block {
     uint3 index;  // blockIdx
     dim3 size;    // blockDim
     dim3 grid;    // gridDim
+    unsigned number;  // in its cluster
     unsigned char* dynamic;
     size_t dynamic_bytes;
     unsigned char *static_begin, *static_end;
 };
 
 extern Thread* thread;
-extern Block block;
+extern Block* block;  // of the running thread
 
 // Ends the launch with an error that names kernel, block and thread: the emulated driver reports CUDA_ERROR_LAUNCH_FAILED.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
@@ -62,6 +63,7 @@ struct Entry {
     const unsigned* sizes;  // bytes of each parameter
     unsigned parameters;
     unsigned most_threads;  // from __launch_bounds__, 1024 without
+    unsigned cluster;       // blocks of a cluster, from __cluster_dims__, 1 without
 };
 
 // What a compiled kernel source exports under the name `emulator_library`.
@@ -78,8 +80,8 @@ bool launch(const Library& library, const Entry& entry, dim3 grid, dim3 block, s
 }  // namespace emulator
 
 #define threadIdx (emulator::thread->index)
-#define blockIdx (emulator::block.index)
-#define blockDim (emulator::block.size)
-#define gridDim (emulator::block.grid)
+#define blockIdx (emulator::block->index)
+#define blockDim (emulator::block->size)
+#define gridDim (emulator::block->grid)
 #define warpSize 32
 #define __syncthreads() emulator::wait_at_barrier(0, 0, emulator::Site{__LINE__, __COUNTER__})

@@ -48,6 +48,13 @@ Signature<Parameters...> signature(void (*)(Parameters...));
 // The first of the arguments of __launch_bounds__.
 constexpr unsigned first(unsigned threads, unsigned = 0, unsigned = 0) { return threads; }
 
+// The first of the arguments of __cluster_dims__: clusters along y and z are not emulated.
+template <unsigned x, unsigned y = 1, unsigned z = 1>
+constexpr unsigned cluster_along_x() {
+    static_assert(x >= 1 && x <= 8 && y == 1 && z == 1, "clusters of 1 to 8 blocks along x are emulated");
+    return x;
+}
+
 }  // namespace emulator
 
 extern "C" {
