@@ -56,9 +56,9 @@ fn kernel(root: &Path, path: &Path) -> Result<Kernel, String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let file = format!("kernels/{name}.cu");
     let source = fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-    // An op whose kernels are of several kinds has a file for each: <op>_<kind>.cu.
-    let op_of_kind = name.rsplit_once('_').map(|(op, _)| format!("src/ops/{op}/cuda.rs"));
-    let allowed: Vec<String> = [format!("src/ops/{name}/cuda.rs"), format!("src/{name}/cuda.rs")].into_iter().chain(op_of_kind).collect();
+    // An op whose kernels are of several kinds has a file for each: <op>_<kind>.cu, where a kind may have several words.
+    let ops_of_kind = name.match_indices('_').map(|(end, _)| format!("src/ops/{}/cuda.rs", &name[..end]));
+    let allowed: Vec<String> = [format!("src/ops/{name}/cuda.rs"), format!("src/{name}/cuda.rs")].into_iter().chain(ops_of_kind).collect();
     let first = source.lines().next().unwrap_or_default();
     let Some(launched_by) = allowed.iter().find(|launcher| first.starts_with("//") && first.contains(launcher.as_str())) else {
         return Err(format!("{file}: the first line must name the file that launches it, {}; found: {first}", allowed[0]));

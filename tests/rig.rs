@@ -38,7 +38,7 @@ enum Found {
 use Found::{Error, Report, Wrong};
 
 /// Mistakes that both orders show.
-const MISTAKES: [(&str, Found); 45] = [
+const MISTAKES: [(&str, Found); 46] = [
     ("unwritten_shared", Wrong),
     ("unwritten_dynamic", Wrong),
     ("unset_local", Wrong),
@@ -57,6 +57,7 @@ const MISTAKES: [(&str, Found); 45] = [
     ("rows_outside_shared", Error("ldmatrix: 16 bytes at an address that is not shared memory of this block")),
     ("boxes_misread", Wrong),
     ("wrong_swizzle", Wrong),
+    ("factor_misread", Error("wgmma: a factor lies outside the dynamic shared memory of this block")),
     ("missing_products_fence", Error("wgmma: no wgmma.fence since this thread could use its sums")),
     ("missing_publication", Error("its barrier was made, but not published to the copy engine")),
     ("too_many_bytes", Error("deadlock: 64 threads wait for a phase of a barrier in shared memory")),

@@ -144,10 +144,20 @@ __device__ __forceinline__ void give_registers() {
 // Describes a factor in shared memory as `copy_box` leaves it, its rows along the depth: the 64-bit descriptor of 9.7.15.5.1.2 ("Matrix Descriptor
 // Format"). From bit 0: the address / 16; from bit 16: the leading dimension's offset, unused with a swizzle along the depth; from bit 32: the bytes from
 // 8 rows to the next 8, / 16; from bit 49: 0, since the pattern starts at a multiple of 1024 bytes; from bit 62: 1, the 128-byte swizzle.
-// 16 elements further along the depth are 32 bytes: the descriptor + 2.
+// 16 elements further along the depth are 32 bytes: the descriptor + FURTHER_ALONG.
+constexpr int FURTHER_ALONG = 32 / 16;
 __device__ __forceinline__ unsigned long long describe_factor(const void* shared) {
     constexpr unsigned long long EIGHT_ROWS = 1024, SWIZZLE_128 = 1;
     return (shared_address(shared) & 0x3ffffull) >> 4 | 1ull << 16 | EIGHT_ROWS >> 4 << 32 | SWIZZLE_128 << 62;
+}
+
+// The same of a second factor as boxes of 64 columns by 64 of the depth leave it, one behind the other, each row of a box at one place of the depth ("MN-major").
+// From bit 16: the bytes from 64 columns to the next, / 16; from bit 32: those from 8 of the depth to the next 8, / 16. 16 further along the depth are 16
+// rows of 128 bytes: the descriptor + FURTHER_ACROSS.
+constexpr int FURTHER_ACROSS = 16 * 128 / 16;
+__device__ __forceinline__ unsigned long long describe_factor_across(const void* shared) {
+    constexpr unsigned long long BOX = 64 * 128, EIGHT_ROWS = 1024, SWIZZLE_128 = 1;
+    return (shared_address(shared) & 0x3ffffull) >> 4 | BOX >> 4 << 16 | EIGHT_ROWS >> 4 << 32 | SWIZZLE_128 << 62;
 }
 
 // Before the first product, and before a product after this thread used its sums: orders registers and shared memory ("wgmma.fence").
@@ -190,18 +200,19 @@ __device__ __forceinline__ void hold_sums(float (&sums)[COLUMNS / 8][4]) {
 #endif
 }
 
-// Starts sums[64 x COLUMNS] = a[64 x 16] * b[COLUMNS x 16] transposed, added to the sums if `add`; factors of type T, f32 sums ("wgmma.mma_async"). With
+// Starts sums[64 x COLUMNS] = a[64 x 16] * b[COLUMNS x 16] transposed, added to the sums if `add`; factors of type T, f32 sums ("wgmma.mma_async"). b lies
+// along the depth (`describe_factor`) or across it (`describe_factor_across`). With
 // r = lane / 4, c = 2 * (lane % 4) and w the warp's place in its group, a thread holds (9.7.15.5.1.1, "Register Fragments", D)
 //     sums[j][0], sums[j][1]: S(16 w + r, 8 j + c), S(16 w + r, 8 j + c + 1)        sums[j][2], sums[j][3]: the same of row 16 w + r + 8
 // The whole warpgroup calls it with the same descriptors.
-template <class T, int COLUMNS>
+template <class T, int COLUMNS, bool ACROSS>
 __device__ __forceinline__ void multiply(float (&sums)[COLUMNS / 8][4], unsigned long long a, unsigned long long b, bool add);
 
 #ifdef CUDA_EMULATOR
-#define WGMMA(type, columns)                                                                                                        \
+#define WGMMA(type, columns, across)                                                                                                \
     template <>                                                                                                                     \
-    inline void multiply<type, columns>(float (&sums)[columns / 8][4], unsigned long long a, unsigned long long b, bool add) {      \
-        emulator::multiply(&sums[0][0], columns, a, b, add, emulator::Factor::type);                                                \
+    inline void multiply<type, columns, across>(float (&sums)[columns / 8][4], unsigned long long a, unsigned long long b, bool add) {\
+        emulator::multiply(&sums[0][0], columns, a, b, add, emulator::Factor::type, across);                                        \
     }
 #else
 // The sums as operands, four of each fragment of eight columns.
@@ -234,24 +245,26 @@ __device__ __forceinline__ void multiply(float (&sums)[COLUMNS / 8][4], unsigned
 #define ADD_160 "%82"
 #define FACTORS_256 "%128, %129"
 #define ADD_256 "%130"
-#define WGMMA(type, columns)                                                                                                        \
+#define WGMMA(type, columns, across)                                                                                                \
     template <>                                                                                                                     \
-    __device__ __forceinline__ void multiply<type, columns>(float (&sums)[columns / 8][4], unsigned long long a, unsigned long long b,\
-                                                            bool add) {                                                             \
+    __device__ __forceinline__ void multiply<type, columns, across>(float (&sums)[columns / 8][4], unsigned long long a,            \
+                                                                    unsigned long long b, bool add) {                               \
         asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, " ADD_##columns ", 0;\n"                                                 \
                      "wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." #type "." #type " {" PLACES_##columns "}, "            \
-                     FACTORS_##columns ", add, 1, 1, 0, 0;\n}"                                                                      \
+                     FACTORS_##columns ", add, 1, 1, 0, " #across ";\n}"                                                            \
                      : SUMS_##columns                                                                                               \
                      : "l"(a), "l"(b), "r"((int)add)                                                                                \
                      : "memory");                                                                                                   \
     }
 #endif
 
-WGMMA(f16, 64)
-WGMMA(f16, 128)
-WGMMA(f16, 160)
-WGMMA(f16, 256)
-WGMMA(bf16, 64)
-WGMMA(bf16, 128)
-WGMMA(bf16, 160)
-WGMMA(bf16, 256)
+#define WGMMAS(type, columns) WGMMA(type, columns, 0) WGMMA(type, columns, 1)
+
+WGMMAS(f16, 64)
+WGMMAS(f16, 128)
+WGMMAS(f16, 160)
+WGMMAS(f16, 256)
+WGMMAS(bf16, 64)
+WGMMAS(bf16, 128)
+WGMMAS(bf16, 160)
+WGMMAS(bf16, 256)

@@ -21,7 +21,7 @@ constexpr int BOX_CHANNELS = 64;                // 128 bytes, the width of the s
 constexpr int BLOCK_THREADS = 3 * WARPGROUP;
 constexpr int BAND = 8;                         // tiles of rows that take turns with the same columns
 constexpr int STAGED = 32, STAGED_PITCH = 40;   // columns of a warp's sums in shared memory on their way out
-constexpr int CONSUMER_WARPS = 8;                // of a block
+constexpr int CONSUMER_WARPS = 8;               // of a block
 
 // The product's sizes.
 struct Sizes {
@@ -84,9 +84,11 @@ struct Work {
 };
 
 // What lies where in the shared memory of each of a cluster's blocks.
-template <int COLUMNS, int BLOCKS>
+template <int COLUMNS, int BLOCKS, bool ACROSS>
 struct Ring {
-    static constexpr int A_BYTES = TILE_ROWS * BOX_CHANNELS * 2, B_BYTES = COLUMNS * BOX_CHANNELS * 2, STAGE_BYTES = A_BYTES + B_BYTES;
+    // Across the depth B comes in boxes of 64 columns.
+    static constexpr int B_BOXES = (COLUMNS + BOX_CHANNELS - 1) / BOX_CHANNELS, B_ROWS = ACROSS ? B_BOXES * BOX_CHANNELS : COLUMNS;
+    static constexpr int A_BYTES = TILE_ROWS * BOX_CHANNELS * 2, B_BYTES = B_ROWS * BOX_CHANNELS * 2, STAGE_BYTES = A_BYTES + B_BYTES;
     static constexpr int STAGES = 196608 / STAGE_BYTES;
     static constexpr int STAGED_FLOATS = 16 * STAGED_PITCH;  // of a warp
     unsigned char* stages;
@@ -133,16 +135,28 @@ struct Turn {
     }
 };
 
-// Copies the weights of one step, `channel` of a tap, to the stage: in one box; of a gated layer, whose tile has values and gates, in two; of a cluster
-// one of the two halves to both blocks.
-template <int COLUMNS, int BLOCKS>
-__device__ __forceinline__ void fetch_weights(const TensorMap& b, const Work& work, const Destination& to, unsigned char* stage, Barrier* full, int channel,
-                                              int tap) {
-    constexpr int HALF_BYTES = Ring<COLUMNS, BLOCKS>::B_BYTES / 2;
+// Copies B's part of one step, `channel` of a tap, to the stage: in one box; of a gated layer, whose tile has values and gates, in two; of a cluster one of
+// the two halves to both blocks. Across the depth in boxes of 64 columns, of which a cluster's block brings one half of the depth; the taps then come from
+// the last to the first, since what cell y of the result takes from tap i lies at y - i.
+template <int COLUMNS, int BLOCKS, bool ACROSS>
+__device__ __forceinline__ void fetch_weights(const TensorMap& b, const Work& work, const Sizes& sizes, const Destination& to, unsigned char* stage,
+                                              Barrier* full, int channel, int tap) {
+    typedef Ring<COLUMNS, BLOCKS, ACROSS> R;
+    constexpr int HALF_BYTES = R::B_BYTES / 2, BOX_BYTES = BOX_CHANNELS * BOX_CHANNELS * 2;
+    constexpr unsigned ALL = (1 << BLOCKS) - 1;
     bool gated = to.activation == GEGLU;
-    if (BLOCKS > 1) {
+    if (ACROSS) {
+        tap = sizes.taps_y * sizes.taps_x - 1 - tap;
+#pragma unroll
+        for (int box = 0; box < R::B_BOXES; box++) {
+            unsigned char* place = stage + box * BOX_BYTES;
+            int column = work.column + box * BOX_CHANNELS, half = BLOCKS > 1 ? block_of_cluster() : 0;
+            if (BLOCKS > 1) copy_box_to(ALL, place + half * BOX_BYTES / 2, b, full, column, tap, channel + half * BOX_CHANNELS / 2);
+            else copy_box(place, b, full, column, tap, channel);
+        }
+    } else if (BLOCKS > 1) {
         int half = block_of_cluster(), column = gated ? (half * to.columns + work.column) / 2 : work.column + half * COLUMNS / 2;
-        copy_box_to((1 << BLOCKS) - 1, stage + half * HALF_BYTES, b, full, channel, tap, column);
+        copy_box_to(ALL, stage + half * HALF_BYTES, b, full, channel, tap, column);
     } else if (gated) {
         copy_box(stage, b, full, channel, tap, work.column / 2);
         copy_box(stage + HALF_BYTES, b, full, channel, tap, (to.columns + work.column) / 2);
@@ -152,10 +166,10 @@ __device__ __forceinline__ void fetch_weights(const TensorMap& b, const Work& wo
 }
 
 // One thread: copies every box that this block needs, as soon as its stage is empty.
-template <int COLUMNS, int BLOCKS>
+template <int COLUMNS, int BLOCKS, bool ACROSS>
 __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
-                                            const Ring<COLUMNS, BLOCKS>& ring) {
-    typedef Ring<COLUMNS, BLOCKS> R;
+                                            const Ring<COLUMNS, BLOCKS, ACROSS>& ring) {
+    typedef Ring<COLUMNS, BLOCKS, ACROSS> R;
     Turn<R::STAGES> turn;
     int chunks = sizes.chunks(), first_chunks = sizes.first_chunks(), items = Work::count<COLUMNS, BLOCKS>(sizes, to.columns);
     prefetch(a);
@@ -178,7 +192,7 @@ __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap&
                 channel += sizes.first_channels;
             }
             // Beyond the first image's channels the weight's are the second's; there the first image's box is zero.
-            fetch_weights<COLUMNS, BLOCKS>(b, work, to, stage + R::A_BYTES, full, channel, tap);
+            fetch_weights<COLUMNS, BLOCKS, ACROSS>(b, work, sizes, to, stage + R::A_BYTES, full, channel, tap);
             turn.next();
             if (++chunk == chunks) {
                 chunk = 0;
@@ -237,13 +251,15 @@ __device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], 
 }
 
 // A warpgroup: 64 rows (from `first_row`) of every tile of this block.
-template <int COLUMNS, int BLOCKS>
-__device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destination& to, const Ring<COLUMNS, BLOCKS>& ring, int first_row) {
-    typedef Ring<COLUMNS, BLOCKS> R;
+template <int COLUMNS, int BLOCKS, bool ACROSS>
+__device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destination& to, const Ring<COLUMNS, BLOCKS, ACROSS>& ring, int first_row) {
+    typedef Ring<COLUMNS, BLOCKS, ACROSS> R;
     Turn<R::STAGES> turn;
     int warp = threadIdx.x % WARPGROUP / 32, items = Work::count<COLUMNS, BLOCKS>(sizes, to.columns);
     float* staged = ring.staged + (first_row / 16 + warp) * R::STAGED_FLOATS;
-    unsigned long long a = describe_factor(ring.stages + first_row * BOX_CHANNELS * 2), b = describe_factor(ring.stages + R::A_BYTES);
+    constexpr int B_STEP = ACROSS ? FURTHER_ACROSS : FURTHER_ALONG;
+    unsigned char* first_b = ring.stages + R::A_BYTES;
+    unsigned long long a = describe_factor(ring.stages + first_row * BOX_CHANNELS * 2), b = ACROSS ? describe_factor_across(first_b) : describe_factor(first_b);
     for (int item = blockIdx.x; item < items; item += gridDim.x) {
         Work work = Work::at<COLUMNS, BLOCKS>(item, sizes, to.columns);
         float sums[COLUMNS / 8][4];
@@ -255,7 +271,7 @@ __device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destina
             unsigned long long stage = turn.stage * (R::STAGE_BYTES / 16);
 #pragma unroll
             for (int k = 0; k < BOX_CHANNELS / 16; k++)
-                multiply<element, COLUMNS>(sums, a + stage + k * 2, b + stage + k * 2, step > work.begin || k > 0);
+                multiply<element, COLUMNS, ACROSS>(sums, a + stage + k * FURTHER_ALONG, b + stage + k * B_STEP, step > work.begin || k > 0);
             products_commit();
             hold_sums<COLUMNS>(sums);
             // The step before has read its stage when no more than this one is on its way.
@@ -274,19 +290,19 @@ __device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destina
 
 // Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer, whole clusters of BLOCKS; BLOCK_THREADS threads, one block a
 // multiprocessor. Dynamic shared memory: Ring's stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
-template <int COLUMNS, int BLOCKS>
+template <int COLUMNS, int BLOCKS, bool ACROSS>
 __device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
                                                unsigned char* shared) {
     static_assert(BLOCKS == 1 || BLOCKS == 2, "each block of a cluster brings one half of B's box");
-    Ring<COLUMNS, BLOCKS> ring(shared);
+    Ring<COLUMNS, BLOCKS, ACROSS> ring(shared);
     ring.start();
     int warpgroup = threadIdx.x / WARPGROUP;
     if (warpgroup == 0) {
         give_registers<40>();
-        if (threadIdx.x == 0) fetch_boxes<COLUMNS, BLOCKS>(a, a_second, b, sizes, to, ring);
+        if (threadIdx.x == 0) fetch_boxes<COLUMNS, BLOCKS, ACROSS>(a, a_second, b, sizes, to, ring);
     } else {
         take_registers<232>();
-        multiply_boxes<COLUMNS, BLOCKS>(sizes, to, ring, (warpgroup - 1) * 64);
+        multiply_boxes<COLUMNS, BLOCKS, ACROSS>(sizes, to, ring, (warpgroup - 1) * 64);
     }
     // The other block's warpgroups still tell this one's barriers that they have multiplied.
     if (BLOCKS > 1) synchronize_cluster();

@@ -105,8 +105,13 @@ fn hopper_kernels_multiply_as_warpgroups_what_the_copy_engine_brings() {
         not_run("the look into Hopper's machine code", "there is no nvdisasm here and none could be fetched with pip");
         return;
     };
-    // Boxes: two of the left factor, of the first and the second tensor; of the weights one, and two for gated layers, or of a cluster its half.
-    for (kernel, boxes, of_clusters) in [("product_hopper", 5, [0, 0, 0]), ("product_multicast", 3, [1, 2, 2])] {
+    // Boxes of the right factor in a tile of so many columns: one, and two for gated layers, or of a cluster its half; across the depth 64 columns each.
+    let boxes = |kernel: &str, columns: usize| match kernel {
+        "product_hopper" => 3,
+        "product_multicast" => 1,
+        _ => columns.div_ceil(64),
+    };
+    for kernel in ["product_hopper", "product_multicast", "product_hopper_across", "product_multicast_across"] {
         for element in ["f16", "bf16"] {
             let binary = binaries().join(format!("{kernel}-{element}-sm_90a.cubin"));
             let mut shared = instructions(&disassembler, &binary, OF_CLUSTERS);
@@ -114,12 +119,14 @@ fn hopper_kernels_multiply_as_warpgroups_what_the_copy_engine_brings() {
             assert_eq!(counts.len(), 4, "{:?}", counts.keys());
             for (entry, found) in counts {
                 let place = format!("{entry} in {element}: {ON_HOPPER:?} {found:?} times");
-                // Four products of 16 a step; a change of registers for each role; a fence and two waits. The assembler would wait after every product if
+                let right = boxes(kernel, entry.rsplit('x').next().and_then(|columns| columns.parse().ok()).expect("a tile in the name"));
+                // Boxes of the left factor are two, of the first and the second tensor. Four products of 16 a step; a change of registers for each role; a fence and two waits. The assembler would wait after every product if
                 // the sums were touched while they are on their way.
-                assert_eq!(found[..4], [4, boxes, 2, 3], "{place}");
+                assert_eq!(found[..4], [4, 2 + right, 2, 3], "{place}");
                 assert!(found[4] > 0 && found[5..] == [0; 3], "{place}");
                 // Clusters wait for each other at the start and at the end, and there alone fence the whole GPU.
-                assert_eq!(shared.remove(&entry), Some(of_clusters), "{entry} in {element}: {OF_CLUSTERS:?}");
+                let expected = if kernel.contains("multicast") { [right, 2, 2] } else { [0; 3] };
+                assert_eq!(shared.remove(&entry), Some(expected), "{entry} in {element}: {OF_CLUSTERS:?}");
             }
         }
     }

@@ -27,6 +27,24 @@ impl Geometry {
             channels: inputs,
             first_channels: first_inputs,
             doubled,
+            right: Lies::Along,
+        })
+    }
+
+    /// The product of the input's gradient for Hopper's kernels: pixel y takes from tap i what lies in the result's gradient at y + top - i, so that this is
+    /// a convolution of that gradient with the taps from the last to the first. The stride must be 1, too.
+    fn windows_of_gradient(&self) -> Option<Windows> {
+        let &Self { batch, size: [height, width], outputs, kernel, before, output_size, doubled, stride, .. } = self;
+        let [above, left] = [0, 1].map(|axis| (kernel[axis] - 1).checked_sub(before[axis]));
+        (stride == 1 && !doubled).then_some(Windows {
+            cells: [batch, height, width],
+            image: output_size,
+            taps: kernel,
+            before: [above?, left?],
+            channels: outputs,
+            first_channels: outputs,
+            doubled: false,
+            right: Lies::Across,
         })
     }
 
@@ -76,8 +94,10 @@ pub(super) fn backward(
     let whole_packs = inputs.is_multiple_of(WHOLE) && outputs.is_multiple_of(WHOLE);
     let window_shape = Some(geometry.window_shape());
     let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
+        let windows = if pass == "to_x" { geometry.windows_of_gradient() } else { None };
         let (geometry, product) = (geometry.arguments(), Product::of_gradient("conv2d", pass, sizes, lies, factors));
-        let product = Product { nominal_rows, whole_packs, window_shape, has_groups: true, geometry: &geometry, parts_geometry: &[1], ..product };
+        let product =
+            Product { nominal_rows, whole_packs, windows, window_shape, has_groups: true, geometry: &geometry, parts_geometry: &[1], ..product };
         product.run(device, shape)
     };
     let mut shares = [const { None }; 5];

@@ -74,7 +74,9 @@ pub(super) fn backward(
         let nominal_rows = if pass == "to_x" { nominal_rows(gradient.shape()) } else { sizes[0] };
         let (geometry, parts_geometry) = (&[rows, inputs, outputs], &[Activation::None as usize]);
         let product = Product::of_gradient("linear", pass, sizes, lies, factors);
-        Product { nominal_rows, whole_packs, geometry, parts_geometry, ..product }.run(device, shape)
+        // dy · W, which lies across the depth.
+        let windows = (pass == "to_x").then(|| Windows { right: Lies::Across, ..Windows::of_matrix(rows, outputs) });
+        Product { nominal_rows, whole_packs, windows, geometry, parts_geometry, ..product }.run(device, shape)
     };
     let mut shares = [None, None, None];
     if wanted[0] {

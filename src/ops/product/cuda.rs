@@ -1,11 +1,12 @@
 //! Forward products by wgmma on Hopper (`kernels/product_hopper.cu`, and by clusters of two blocks `kernels/product_multicast.cu`): which shapes they take,
 //! tiles, parts of the depth, and the launch.
 //!
-//! They take the forward products of linear layers and of convolutions of stride 1, when the channels of input and output are multiples of 8: the copy
-//! engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd channels at a network's ends, stride 2, pixels repeated to an odd
-//! size, gradients, f32) stays with the other routes. That depends on a sample's shape alone, never on the batch.
+//! They take the forward products of linear layers and of convolutions of stride 1, and with `…_across.cu` those of their inputs' gradients, when the
+//! channels of input and output are multiples of 8: the copy engine wants rows of whole 16 bytes, and so do the results' packs. Everything else (odd
+//! channels at a network's ends, stride 2, pixels repeated to an odd size, gradients of weights, f32) stays with the other routes. That depends on a
+//! sample's shape alone, never on the batch.
 
-use super::{Activation, BUSY, Route, WHOLE};
+use super::{Activation, BUSY, Lies, Route, WHOLE};
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor};
@@ -45,6 +46,9 @@ pub(crate) struct Windows {
     /// Whether windows meet each pixel twice along both axes, and the result has double height and width, too. Then the cells of one parity are a product
     /// of their own, whose taps meet whole boxes.
     pub doubled: bool,
+    /// How the right factor lies: along the depth as `[columns, taps, channels]`, or across it as `[channels, taps, columns]` with the taps from the last to
+    /// the first, which is a weight as the gradient of its input meets it.
+    pub right: Lies,
 }
 
 /// How a product is divided.
@@ -54,6 +58,8 @@ pub(crate) struct Tiles {
     pub columns: usize,
     /// Cells of a tile, whose rows they are: images, height, width.
     pub cells: [usize; 3],
+    /// How the right factor lies.
+    pub right: Lies,
     /// Parts of the depth; none is empty.
     pub splits: usize,
     /// Blocks of a cluster, which share the columns' boxes: their tiles are neighbours along the rows.
@@ -104,7 +110,7 @@ impl Tiles {
         let splits = idle.min(steps / SHORTEST_PART).clamp(1, MOST_PARTS);
         let splits = steps.div_ceil(steps.div_ceil(splits));
         let cells = box_of_cells(windows.cells_of_parity());
-        let of_width = |columns: usize| Self { columns, cells, splits, cluster, blocks: 0 };
+        let of_width = |columns: usize| Self { columns, cells, right: windows.right, splits, cluster, blocks: 0 };
         let items = |width: usize| of_width(width).items(windows, columns);
         let time = |width: &usize| items(*width).div_ceil(processors) * (width + BESIDE);
         let width = COLUMNS.into_iter().min_by_key(time).unwrap_or(COLUMNS[0]);
@@ -124,25 +130,36 @@ impl Tiles {
         down * columns.div_ceil(self.columns) * self.splits
     }
 
-    /// Columns of the right factor that a block copies in one box: of a gated layer's tile values and gates apart, of a cluster's tile one of the halves.
-    fn box_columns(&self, activation: Activation) -> usize {
-        if self.cluster > 1 { self.columns / 2 } else { activation.columns(self.columns) }
+    /// The box of the right factor that a block copies, innermost first. Along the depth: of a gated layer's tile values and gates apart, of a cluster's
+    /// tile one of the halves. Across it [`STEP`] columns, of which a cluster's block copies a part of the depth.
+    fn box_of_right(&self, activation: Activation) -> [usize; 3] {
+        match self.right {
+            Lies::Along if self.cluster > 1 => [STEP, 1, self.columns / self.cluster],
+            Lies::Along => [STEP, 1, activation.columns(self.columns)],
+            Lies::Across => [STEP, 1, STEP / self.cluster],
+        }
+    }
+
+    /// Columns that the boxes of a step hold: across the depth whole boxes of them.
+    fn held_columns(&self) -> usize {
+        if self.right == Lies::Across { self.columns.next_multiple_of(STEP) } else { self.columns }
     }
 
     /// Elements of both factors that a block reads in one step: its rows, and its share of the columns.
     pub fn read_of_step(&self) -> usize {
-        (ROWS + self.columns / self.cluster) * STEP
+        (ROWS + self.held_columns() / self.cluster) * STEP
     }
 
     /// The entry point.
     pub fn entry(&self) -> String {
         let kind = if self.cluster > 1 { "product_multicast" } else { "product" };
-        format!("{kind}_{ROWS}x{}", self.columns)
+        let right = if self.right == Lies::Across { "_across" } else { "" };
+        format!("{kind}{right}_{ROWS}x{}", self.columns)
     }
 
-    /// Bytes of dynamic shared memory: whole stages, of two boxes each, in [`STAGES_BYTES`].
+    /// Bytes of dynamic shared memory: whole stages, of both factors' boxes each, in [`STAGES_BYTES`].
     pub fn shared(&self) -> usize {
-        let stage = (ROWS + self.columns) * STEP * DType::F16.bytes();
+        let stage = (ROWS + self.held_columns()) * STEP * DType::F16.bytes();
         STAGES_BYTES / stage * stage + BARRIERS_BYTES + STAGED_BYTES
     }
 }
@@ -181,7 +198,16 @@ pub(super) struct Operands<'a> {
 impl Windows {
     /// A matrix as the left factor.
     pub(crate) fn of_matrix(rows: usize, channels: usize) -> Self {
-        Self { cells: [1, 1, rows], image: [1, rows], taps: [1, 1], before: [0, 0], channels, first_channels: channels, doubled: false }
+        Self {
+            cells: [1, 1, rows],
+            image: [1, rows],
+            taps: [1, 1],
+            before: [0, 0],
+            channels,
+            first_channels: channels,
+            doubled: false,
+            right: Lies::Along,
+        }
     }
 
     /// Steps of the depth.
@@ -203,16 +229,18 @@ impl Windows {
     /// Queues the kernel of the tile.
     pub(super) fn launch(&self, device: &Cuda, tiles: &Tiles, operands: &Operands) -> Result<()> {
         let &Operands { factors: [image, weight], second, added, activation, output, parts } = operands;
-        let &Self { cells: [images, ..], image: [height, width], taps, channels, first_channels, doubled, .. } = self;
+        let &Self { cells: [images, ..], image: [height, width], taps, channels, first_channels, doubled, right, .. } = self;
         let second_channels = if second.is_some() { channels - first_channels } else { first_channels };
-        let (outputs, [deep, high, wide]) = (weight.shape()[0], tiles.cells);
+        let (count, [deep, high, wide]) = (taps[0] * taps[1], tiles.cells);
+        let outputs = weight.elements() / (count * channels);
+        let sizes_of_right = if right == Lies::Along { [channels, count, outputs] } else { [outputs, count, channels] };
         let launch = Launch::new(device, &tiles.entry(), output.dtype())
             .grid(tiles.blocks, 1, 1)
             .threads(THREADS)
             .shared(tiles.shared())
             .boxes(image, &[first_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(second.unwrap_or(image), &[second_channels, width, height, images], &[STEP, wide, high, deep])
-            .boxes(weight, &[channels, taps[0] * taps[1], outputs], &[STEP, 1, tiles.box_columns(activation)]);
+            .boxes(weight, &sizes_of_right, &tiles.box_of_right(activation));
         let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts);
         let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
         sizes.chain([channels, first_channels, usize::from(doubled), outputs, activation as usize, tiles.splits]).fold(launch, Launch::int).run()

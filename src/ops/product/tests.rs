@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use super::cuda::{Tiles, Windows, claims};
 use super::tuning::{Runs, Trial, Tuner, tune_by};
-use super::{Activation, Route, Shape, Tiling};
+use super::{Activation, Lies, Route, Shape, Tiling};
 use crate::autograd::Var;
 use crate::device::{Device, recording};
 use crate::error::Result;
@@ -17,19 +17,37 @@ fn matrix(rows: usize, channels: usize) -> Windows {
 }
 
 fn image(cells: [usize; 3], channels: usize) -> Windows {
-    Windows { cells, image: [cells[1], cells[2]], taps: [3, 3], before: [1, 1], channels, first_channels: channels, doubled: false }
+    Windows {
+        cells,
+        image: [cells[1], cells[2]],
+        taps: [3, 3],
+        before: [1, 1],
+        channels,
+        first_channels: channels,
+        doubled: false,
+        right: Lies::Along,
+    }
 }
 
 #[test]
 fn tiles_of_the_heavy_shapes_fill_the_device_and_fit_their_images() {
     // GEGLU and attention of the UNet's first level at batch 8; a residual block of it; the decoder's widest at batch 1.
     let tiles = |windows: &Windows, columns: usize, nominal| Tiles::choose(1, H100, windows, columns, nominal);
-    assert_eq!(tiles(&matrix(8192, 320), 2560, 8192), Tiles { columns: 256, cells: [1, 1, 128], splits: 1, cluster: 1, blocks: H100 });
-    assert_eq!(tiles(&matrix(8192, 320), 320, 8192), Tiles { columns: 160, cells: [1, 1, 128], splits: 1, cluster: 1, blocks: 128 });
-    assert_eq!(tiles(&image([8, 32, 32], 320), 320, 8192), Tiles { columns: 160, cells: [1, 4, 32], splits: 1, cluster: 1, blocks: 128 });
+    assert_eq!(
+        tiles(&matrix(8192, 320), 2560, 8192),
+        Tiles { columns: 256, cells: [1, 1, 128], right: Lies::Along, splits: 1, cluster: 1, blocks: H100 }
+    );
+    assert_eq!(
+        tiles(&matrix(8192, 320), 320, 8192),
+        Tiles { columns: 160, cells: [1, 1, 128], right: Lies::Along, splits: 1, cluster: 1, blocks: 128 }
+    );
+    assert_eq!(
+        tiles(&image([8, 32, 32], 320), 320, 8192),
+        Tiles { columns: 160, cells: [1, 4, 32], right: Lies::Along, splits: 1, cluster: 1, blocks: 128 }
+    );
     assert_eq!(
         tiles(&image([1, 512, 512], 128), 128, 8 * 512 * 512),
-        Tiles { columns: 128, cells: [1, 1, 128], splits: 1, cluster: 1, blocks: H100 }
+        Tiles { columns: 128, cells: [1, 1, 128], right: Lies::Along, splits: 1, cluster: 1, blocks: H100 }
     );
     // Few cells and a long depth: the depth is divided.
     let small = tiles(&image([8, 4, 4], 1280), 1280, 128);
@@ -219,6 +237,31 @@ fn gpus_agree_to_the_bit_with_and_without_clusters() {
                 result.unwrap().to_f32_vec().unwrap()
             });
             assert!(single == clusters && single.iter().any(|value| *value != 0.0));
+        }
+    }
+}
+
+/// Of stride 1, with channels in whole packs.
+#[test]
+fn gpus_agree_that_gradients_of_inputs_take_hoppers_kernels() {
+    for device in devices() {
+        let Device::Cuda(cuda) = device else { continue };
+        let there = |name: &str, shape: &[usize]| random(name, shape).to_dtype(DType::F16).unwrap().to_device(device).unwrap();
+        let (x, weight) = (Var::leaf(there("x", &[3, 5, 6, 16])), Var::constant(there("w", &[24, 3, 3, 16])));
+        let by = |route: Route| {
+            let pass = || -> Result<()> {
+                let y = ops::conv2d(&x, &weight, None, Conv2dOptions::new(1, 1), Epilogue::default())?;
+                y.backward_from(there("g", y.shape())).map(drop)
+            };
+            let pieces = recording::record(Some(cuda), || route.at_most(pass).0).unwrap();
+            pieces.iter().map(|piece| piece.name).filter(|name| name.starts_with("product_")).collect::<Vec<_>>()
+        };
+        for (route, expected) in [
+            (Route::TensorCores, [].as_slice()),
+            (Route::Hopper, &["product_128x64", "product_across_128x64"]),
+            (Route::Multicast, &["product_multicast_128x64", "product_multicast_across_128x64"]),
+        ] {
+            assert_eq!(by(route), if route.is_on(cuda, DType::F16) { expected } else { &[] }, "{route}");
         }
     }
 }

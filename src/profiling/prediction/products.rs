@@ -38,6 +38,7 @@ impl Product {
                     channels: inputs,
                     first_channels: inputs,
                     doubled: from_cells < cells,
+                    right: Lies::Along,
                 };
                 let (sizes, windows) = ([cells * batch, outputs, kernel * kernel * inputs], (stride == 1).then_some(windows));
                 Some(Self { op: "conv2d", sizes, of_sample: cells, inputs, windows, activation: Activation::None, bytes })

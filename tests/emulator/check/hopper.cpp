@@ -62,8 +62,9 @@ void take_turns(int mistake) {
 int left(int row, int k) { return (row * 37 + k * 11) % 31 - 15; }
 int right(int column, int k) { return (column * 53 + k * 7) % 29 - 14; }
 
-// A product 64 x columns over a depth that is no whole number of boxes. `swizzle` as the maps say it; the kernel counts with 128 bytes.
-void multiply(int columns, int element, int mistake, unsigned swizzle = 3) {
+// A product 64 x columns over a depth that is no whole number of boxes. `swizzle` as the maps say it; the kernel counts with 128 bytes. `across`: the right
+// factor's columns are neighbours in memory.
+void multiply(int columns, int element, int mistake, unsigned swizzle = 3, bool across = false) {
     const int depth = 264;
     std::vector<uint16_t> a, b;
     for (int row = 0; row < 64; ++row) {
@@ -71,20 +72,20 @@ void multiply(int columns, int element, int mistake, unsigned swizzle = 3) {
             a.push_back(encode(element, left(row, k)));
         }
     }
-    for (int column = 0; column < columns; ++column) {
-        for (int k = 0; k < depth; ++k) {
-            b.push_back(encode(element, right(column, k)));
-        }
+    for (int at = 0; at < columns * depth; ++at) {
+        b.push_back(encode(element, across ? right(at % columns, at / columns) : right(at / depth, at % depth)));
     }
     Array<uint16_t> there_a(a), there_b(b);
     Array<float> c(static_cast<size_t>(64 * columns));
-    auto of = [&](int rows) {
-        return Description{{depth, static_cast<uint64_t>(rows), 1}, {64, static_cast<uint32_t>(rows), 1}, static_cast<unsigned>(element), swizzle};
+    auto of = [&](int size, int rows, int box_rows) {
+        return Description{{static_cast<uint64_t>(size), static_cast<uint64_t>(rows), 1}, {64, static_cast<uint32_t>(box_rows), 1},
+                           static_cast<unsigned>(element), swizzle};
     };
-    unsigned bytes = static_cast<unsigned>(2 * (64 + columns) * 128 + 32);
-    std::string name = "product_" + std::to_string(columns);
-    launch(function(FILE_NAME, name.c_str(), element, mistake, bytes), {1, 384, bytes}, describe(there_a.pointer(), of(64)), describe(there_b.pointer(), of(columns)),
-           c.pointer(), depth);
+    TensorMap map_of_b = describe(there_b.pointer(), across ? of(columns, depth, 64) : of(depth, columns, columns));
+    unsigned rows_of_b = static_cast<unsigned>(across ? (columns + 63) / 64 * 64 : columns), bytes = 2 * (64 + rows_of_b) * 128 + 32;
+    std::string name = (across ? "product_across_" : "product_") + std::to_string(columns);
+    launch(function(FILE_NAME, name.c_str(), element, mistake, bytes), {1, 384, bytes}, describe(there_a.pointer(), of(depth, 64, 64)), map_of_b, c.pointer(),
+           depth);
     std::vector<float> found = c.values();
     for (int at = 0; at < 64 * columns; ++at) {
         int expected = 0;
@@ -99,6 +100,7 @@ void multiply(int columns, int element, int mistake, unsigned swizzle = 3) {
 void warpgroup_products(int element) {
     for (int columns : {64, 128, 160, 256}) {
         multiply(columns, element, 0);
+        multiply(columns, element, 0, 3, true);
     }
 }
 
@@ -112,6 +114,7 @@ void too_many_bytes(int mistake) { box_of_three(mistake ? 7 : 0); }
 void missing_arrival(int mistake) { take_turns(mistake ? 8 : 0); }
 void different_factors(int mistake) { multiply(64, 1, mistake ? 9 : 0); }
 void too_many_registers(int mistake) { multiply(64, 1, mistake ? 10 : 0); }
+void factor_misread(int mistake) { multiply(128, 1, mistake ? 12 : 0, 3, true); }
 void half_a_warpgroup(int mistake) { multiply(64, 1, mistake ? 11 : 0); }
 
 // The mistake: the host describes boxes without the swizzle that the kernel counts with.
@@ -145,6 +148,7 @@ std::vector<Case> hopper_mistakes() {
             {"different_factors", different_factors},
             {"too_many_registers", too_many_registers},
             {"half_a_warpgroup", half_a_warpgroup},
+            {"factor_misread", factor_misread},
             {"wrong_swizzle", wrong_swizzle},
             {"odd_stride", odd_stride},
             {"large_box", large_box}};

@@ -23,6 +23,7 @@ struct Multiplication {
     unsigned long long a, b;
     bool add;
     Factor factor;
+    bool across;  // the second factor is MN-major
 };
 
 // The products that a thread has started (wgmma). While any is on its way, the thread's own sums are poisoned and their values are kept here.

@@ -2,7 +2,7 @@
 #include "common/hopper.cuh"
 
 constexpr int WRONG_SWIZZLE = 1, MISSING_BOX_WAIT = 2, MISSING_PRODUCTS_WAIT = 3, EARLY_RELEASE = 4, MISSING_FENCE = 5, MISSING_PUBLICATION = 6,
-              TOO_MANY_BYTES = 7, TOO_FEW_ARRIVALS = 8, DIFFERENT_FACTORS = 9, TOO_MANY_REGISTERS = 10, HALF_A_WARPGROUP = 11;
+              TOO_MANY_BYTES = 7, TOO_FEW_ARRIVALS = 8, DIFFERENT_FACTORS = 9, TOO_MANY_REGISTERS = 10, HALF_A_WARPGROUP = 11, READ_ALONG = 12;
 
 // Copies one box of 3 dimensions, box[0] = 64 elements of 16 bits, and writes it as it should lie.
 extern "C" __global__ void box3(const __grid_constant__ TensorMap map, unsigned short* output, int elements, int x0, int x1, int x2) {
@@ -64,11 +64,12 @@ extern "C" __global__ void turns(int* output) {
     if (threadIdx.x >= 32) output[lane] = sum;
 }
 
-// c[64 x COLUMNS] = a[64, depth] · b[COLUMNS, depth]ᵀ by one warpgroup; one thread of another copies boxes of 64 of the depth into two stages. The third
-// does nothing, so that there are registers to give.
-template <int COLUMNS>
+// c[64 x COLUMNS] = a[64, depth] · b[COLUMNS, depth]ᵀ by one warpgroup, or · b[depth, COLUMNS] if ACROSS; one thread of another copies boxes of 64 of the
+// depth into two stages. The third does nothing, so that there are registers to give.
+template <int COLUMNS, bool ACROSS>
 __device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float* c, int depth, unsigned char* shared) {
-    constexpr int A_BYTES = 64 * 128, STAGE = A_BYTES + COLUMNS * 128;
+    constexpr int BOXES = ACROSS ? (COLUMNS + 63) / 64 : 1, BOX_BYTES = ACROSS ? 64 * 128 : COLUMNS * 128;
+    constexpr int A_BYTES = 64 * 128, STAGE = A_BYTES + BOXES * BOX_BYTES;
     Barrier *full = reinterpret_cast<Barrier*>(shared + 2 * STAGE), *empty = full + 2;
     if (threadIdx.x == 0) {
         for (int stage = 0; stage < 2; stage++) {
@@ -86,7 +87,8 @@ __device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float*
             barrier_wait(empty + stage, (step / 2 + 1) % 2);
             barrier_arrive_expecting(full + stage, STAGE);
             copy_box(shared + stage * STAGE, a, full + stage, step * 64, 0, 0);
-            copy_box(shared + stage * STAGE + A_BYTES, b, full + stage, step * 64, 0, 0);
+            for (int box = 0; box < BOXES; box++)
+                copy_box(shared + stage * STAGE + A_BYTES + box * BOX_BYTES, b, full + stage, ACROSS ? box * 64 : step * 64, ACROSS ? step * 64 : 0, 0);
         }
         return;
     }
@@ -96,11 +98,13 @@ __device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float*
     for (int step = 0; step < steps; step++) {
         int stage = step % 2;
         barrier_wait(full + stage, step / 2 % 2);
-        unsigned long long left = describe_factor(shared + stage * STAGE), right = describe_factor(shared + stage * STAGE + A_BYTES);
+        unsigned long long left = describe_factor(shared + stage * STAGE), right;
+        right = ACROSS ? describe_factor_across(shared + stage * STAGE + A_BYTES) : describe_factor(shared + stage * STAGE + A_BYTES);
         if (MISTAKE == DIFFERENT_FACTORS && warp == 3) left += 2;
         hold_sums<COLUMNS>(sums);
         if (MISTAKE != MISSING_FENCE) products_fence();
-        for (int k = 0; k < 4; k++) multiply<element, COLUMNS>(sums, left + k * 2, right + k * 2, step > 0 || k > 0);
+        for (int k = 0; k < 4; k++)
+            multiply<element, COLUMNS, ACROSS && MISTAKE != READ_ALONG>(sums, left + k * 2, right + k * (ACROSS ? 128 : 2), step > 0 || k > 0);
         products_commit();
         hold_sums<COLUMNS>(sums);
         if (MISTAKE == EARLY_RELEASE && lane == 0) barrier_arrive(empty + stage);
@@ -116,17 +120,33 @@ __device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float*
 
 extern "C" __global__ void __launch_bounds__(384, 1) product_64(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
     DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<64>(a, b, c, depth, shared);
+    warpgroup_product<64, false>(a, b, c, depth, shared);
 }
 extern "C" __global__ void __launch_bounds__(384, 1) product_128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
     DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<128>(a, b, c, depth, shared);
+    warpgroup_product<128, false>(a, b, c, depth, shared);
 }
 extern "C" __global__ void __launch_bounds__(384, 1) product_160(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
     DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<160>(a, b, c, depth, shared);
+    warpgroup_product<160, false>(a, b, c, depth, shared);
 }
 extern "C" __global__ void __launch_bounds__(384, 1) product_256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
     DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<256>(a, b, c, depth, shared);
+    warpgroup_product<256, false>(a, b, c, depth, shared);
+}
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_64(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    warpgroup_product<64, true>(a, b, c, depth, shared);
+}
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    warpgroup_product<128, true>(a, b, c, depth, shared);
+}
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_160(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    warpgroup_product<160, true>(a, b, c, depth, shared);
+}
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
+    DYNAMIC_SHARED(unsigned char, shared);
+    warpgroup_product<256, true>(a, b, c, depth, shared);
 }

@@ -25,26 +25,30 @@ EMULATOR_ONE_FOR_ALL void require_alike(void* const* arguments) {
     for (unsigned thread = 1; thread < 128; ++thread) {
         const Started& own = *static_cast<Started*>(arguments[thread]);
         if (own.multiplication.a != first.multiplication.a || own.multiplication.b != first.multiplication.b || own.columns != first.columns ||
-            own.multiplication.add != first.multiplication.add) {
+            own.multiplication.add != first.multiplication.add || own.multiplication.across != first.multiplication.across) {
             fail("wgmma: the threads of the warpgroup give different factors");
         }
     }
 }
 
-// A factor in shared memory: PTX ISA, "Matrix descriptor format" and "Strides", K-major with the 128-byte swizzle.
+// A factor in shared memory: PTX ISA, "Matrix descriptor format" and "Strides", with the 128-byte swizzle; K-major, or, if `across`, MN-major: then a line
+// of 128 bytes holds 64 rows at one depth, `leading` bytes before the next 64.
 struct Layout {
-    unsigned start, eight_rows;
+    unsigned start, leading, eight_lines;
+    bool across;
 
-    EMULATOR_ONE_FOR_ALL explicit Layout(unsigned long long descriptor)
-        : start(static_cast<unsigned>(descriptor & 0x3fff) << 4), eight_rows(static_cast<unsigned>(descriptor >> 32 & 0x3fff) << 4) {
+    EMULATOR_ONE_FOR_ALL Layout(unsigned long long descriptor, bool across)
+        : start(static_cast<unsigned>(descriptor & 0x3fff) << 4), leading(static_cast<unsigned>(descriptor >> 16 & 0x3fff) << 4),
+          eight_lines(static_cast<unsigned>(descriptor >> 32 & 0x3fff) << 4), across(across) {
         if (descriptor >> 62 != 1 || (descriptor >> 49 & 7) != 0) {
             fail("wgmma: descriptor 0x%016llx; only the 128-byte swizzle from a multiple of 1024 bytes is emulated", descriptor);
         }
     }
 
     EMULATOR_ONE_FOR_ALL unsigned short element(unsigned row, unsigned depth) const {
-        unsigned at = start + row / 8 * eight_rows + row % 8 * 128 + depth * 2, line = at / 128 % 8;
-        at ^= line << 4;
+        unsigned at = across ? start + row / 64 * leading + row % 64 * 2 + depth / 8 * eight_lines + depth % 8 * 128
+                             : start + row / 8 * eight_lines + row % 8 * 128 + depth * 2;
+        at ^= at / 128 % 8 << 4;
         if (at < WINDOW || at + 2 > WINDOW + block->dynamic_bytes) {
             fail("wgmma: a factor lies outside the dynamic shared memory of this block");
         }
@@ -55,7 +59,7 @@ struct Layout {
 };
 
 EMULATOR_ONE_FOR_ALL void carry_out(float (*sums)[MOST_COLUMNS], unsigned columns, const Multiplication& product, unsigned first_row) {
-    Layout a(product.a), b(product.b);
+    Layout a(product.a, false), b(product.b, product.across);
     float left[ROWS][DEPTH], right[DEPTH][MOST_COLUMNS];
     for (unsigned k = 0; k < DEPTH; ++k) {
         for (unsigned row = 0; row < ROWS; ++row) {
@@ -167,8 +171,8 @@ void products_wait(unsigned pending) {
     own.fenced = own.fenced && !own.list.empty();
 }
 
-EMULATOR_ONE_FOR_ALL void multiply(float* sums, unsigned columns, unsigned long long a, unsigned long long b, bool add, Factor factor) {
-    Started started = {{a, b, add, factor}, columns};
+EMULATOR_ONE_FOR_ALL void multiply(float* sums, unsigned columns, unsigned long long a, unsigned long long b, bool add, Factor factor, bool across) {
+    Started started = {{a, b, add, factor, across}, columns};
     act_as_warpgroup("wgmma.mma_async", &started, require_alike);
     Multiplications& own = running().multiplications;
     if (!own.fenced) {

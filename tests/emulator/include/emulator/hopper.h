@@ -31,7 +31,7 @@ void products_fence();
 void products_commit();
 void products_wait(unsigned pending);
 
-// The whole warpgroup: `sums` are the columns / 2 of this thread.
-void multiply(float* sums, unsigned columns, unsigned long long a, unsigned long long b, bool add, Factor factor);
+// The whole warpgroup: `sums` are the columns / 2 of this thread. `across`: b is MN-major, as wgmma's last operand 1 says.
+void multiply(float* sums, unsigned columns, unsigned long long a, unsigned long long b, bool add, Factor factor, bool across);
 
 }  // namespace emulator
