@@ -14,7 +14,7 @@ use anodiff::ops;
 use anodiff::tensor::replay::{Repetition, Tensors, numbers};
 use anodiff::tensor::{DType, Tensor, scratch};
 use anodiff::testing::{assert_close, devices, random};
-use emulator::{Emulator, Order, Sanitizer, WAYS, cuda, emulated, emulated_pooled, emulated_with, is_emulated};
+use emulator::{Emulator, Order, Sanitizer, WAYS, cuda, emulated, emulated_pooled, emulated_with, emulated_with_memory, is_emulated};
 
 #[test]
 fn elements_come_back_and_types_round_as_on_the_cpu() {
@@ -150,6 +150,24 @@ fn full_memory_is_the_users_to_correct() {
         let message = error.to_string();
         assert!(message.contains("is full: 12288 MiB wanted") && message.contains("--batch-size"), "{message}");
         assert_eq!(random("after", &[9]).to_device(Device::parse("cuda").unwrap()).unwrap().to_f32_vec().unwrap().len(), 9);
+    });
+}
+
+#[test]
+fn unused_memory_makes_room_for_tensors_of_other_sizes() {
+    const MEGABYTE: usize = 1 << 20;
+    emulated_with_memory(8 * MEGABYTE, || {
+        let (cuda, megabytes) = (cuda(), |count: usize| scratch(&cuda(), &[count * MEGABYTE / 4], DType::F32));
+        drop(megabytes(5).unwrap());
+        let used = megabytes(6).unwrap();
+        assert_eq!(cuda.peak_memory(), 6 * MEGABYTE, "never both");
+        let message = megabytes(4).unwrap_err().to_string();
+        assert!(message.contains("is full: 4 MiB wanted, 2 of 8 MiB free"), "{message}");
+        drop(used);
+        cuda.reset_peak_memory();
+        assert_eq!(cuda.peak_memory(), 0, "nothing is used");
+        let (_used, _other) = (megabytes(4).unwrap(), megabytes(3).unwrap());
+        assert_eq!(cuda.peak_memory(), 7 * MEGABYTE);
     });
 }
 

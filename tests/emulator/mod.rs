@@ -190,6 +190,15 @@ pub fn emulated_pooled(ways: &[(Sanitizer, Order)], body: impl FnOnce()) {
     emulated_as(ways, pooled, body);
 }
 
+/// As [`emulated_pooled`], on a device of so many bytes of memory.
+pub fn emulated_with_memory(bytes: usize, body: impl FnOnce()) {
+    let change = |command: &mut Command| {
+        pooled(command);
+        command.env("EMULATOR_MEMORY", bytes.to_string());
+    };
+    emulated_as(&WAYS[..2], change, body);
+}
+
 fn emulated_as<F: FnOnce()>(ways: &[(Sanitizer, Order)], change: impl Fn(&mut Command), body: F) {
     if is_emulated() {
         return body();

@@ -37,6 +37,9 @@ type Idle = BTreeMap<usize, Vec<CudaSlice<u8>>>;
 pub(super) struct Pool {
     idle: Idle,
     capture: Option<Capture>,
+    /// Bytes of all blocks, used and unused, that are the driver's, and the most that there were.
+    held: usize,
+    peak: usize,
 }
 
 /// A capture that goes on.
@@ -93,10 +96,7 @@ impl Block {
         }
         let memory = match take(&mut pool.idle, size) {
             Some(memory) => memory,
-            None => from_driver(cuda, size, std::mem::take(&mut pool.idle)).map(|(memory, idle)| {
-                pool.idle = idle;
-                memory
-            })?,
+            None => pool.grow(cuda, size)?,
         };
         Ok(Self { cuda, memory: ManuallyDrop::new(memory), reserve: None })
     }
@@ -104,21 +104,6 @@ impl Block {
     /// Whether it belongs to a graph.
     fn is_reserved_by(&self, reserve: &Arc<Reserve>) -> bool {
         self.reserve.as_ref().is_some_and(|own| Arc::ptr_eq(own, reserve))
-    }
-}
-
-/// A new block, and what is left of the unused ones: none if the memory was full with them.
-fn from_driver(cuda: Cuda, size: usize, idle: Idle) -> Result<(CudaSlice<u8>, Idle)> {
-    // SAFETY: bytes of any value are valid elements, and outputs are written before they are read.
-    let allocate = || unsafe { cuda.stream().alloc::<u8>(size) };
-    match allocate() {
-        Ok(memory) => Ok((memory, idle)),
-        Err(error) if is_out_of_memory(error) && !idle.is_empty() => {
-            drop(idle);
-            cuda.synchronize()?;
-            Ok((allocate().map_err(|error| refusal(cuda, size, error))?, Idle::new()))
-        }
-        Err(error) => Err(refusal(cuda, size, error)),
     }
 }
 
@@ -137,6 +122,21 @@ fn refusal(cuda: Cuda, bytes: usize, error: DriverError) -> crate::error::Error 
     )
 }
 
+impl Cuda {
+    /// The most bytes of its memory that the program has had for tensors at once since [`Cuda::reset_peak_memory`]: used ones, and unused ones that are kept
+    /// for the next. The driver's own needs (context, loaded kernels, some hundred MB) are not in it.
+    pub fn peak_memory(&self) -> usize {
+        self.pool().peak
+    }
+
+    /// Gives unused memory back to the driver and counts the peak anew from what is used now.
+    pub fn reset_peak_memory(&self) {
+        let mut pool = self.pool();
+        pool.give_back();
+        pool.peak = pool.held;
+    }
+}
+
 impl Deref for Block {
     type Target = CudaSlice<u8>;
 
@@ -150,7 +150,10 @@ impl Drop for Block {
         // SAFETY: nothing uses the field after this.
         let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
         match &self.reserve {
-            _ if !is_on() => drop(memory),
+            _ if !is_on() => {
+                self.cuda.pool().held -= memory.len();
+                drop(memory);
+            }
             Some(reserve) => keep(&mut reserve.idle(), memory),
             None => keep(&mut self.cuda.pool().idle, memory),
         }
@@ -178,6 +181,33 @@ impl Drop for Reserve {
 }
 
 impl Pool {
+    /// A new block from the driver; when its memory is full the unused blocks go back to it first.
+    fn grow(&mut self, cuda: Cuda, size: usize) -> Result<CudaSlice<u8>> {
+        // SAFETY: bytes of any value are valid elements, and outputs are written before they are read.
+        let allocate = || unsafe { cuda.stream().alloc::<u8>(size) };
+        let memory = match allocate() {
+            Err(error) if is_out_of_memory(error) && !self.idle.is_empty() => {
+                self.give_back();
+                // The driver has the memory when the stream is there.
+                cuda.stream().synchronize().map_err(|error| cuda.error("waiting for the GPU", error))?;
+                allocate()
+            }
+            first => first,
+        };
+        let memory = memory.map_err(|error| refusal(cuda, size, error))?;
+        self.held += memory.len();
+        self.peak = self.peak.max(self.held);
+        Ok(memory)
+    }
+
+    /// Gives all unused blocks to the driver.
+    fn give_back(&mut self) {
+        for memory in std::mem::take(&mut self.idle).into_values().flatten() {
+            self.held -= memory.len();
+            drop(memory);
+        }
+    }
+
     /// From here on this thread's blocks come from `Reserve`.
     pub(super) fn begin_capture(&mut self, cuda: Cuda) -> Result<()> {
         if self.capture.is_some() {
