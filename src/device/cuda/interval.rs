@@ -1,7 +1,7 @@
 //! Time on a GPU, taken by its own clock: events before and after a kernel.
 
-use cudarc::driver::CudaEvent;
-use cudarc::driver::sys::CUevent_flags;
+use cudarc::driver::sys::{self, CUevent_flags};
+use cudarc::driver::{CudaEvent, DriverError};
 
 use super::context::Cuda;
 use crate::error::Result;
@@ -52,6 +52,24 @@ impl Interval {
     }
 
     fn between(&self, from: &CudaEvent, to: &CudaEvent) -> Result<f64> {
-        from.elapsed_ms(to).map(f64::from).map_err(|error| self.cuda.error("reading an event", error))
+        let read = || {
+            self.cuda.context().bind_to_thread()?;
+            from.synchronize()?;
+            to.synchronize()?;
+            elapsed(from, to)
+        };
+        read().map(f64::from).map_err(|error: DriverError| self.cuda.error("reading an event", error))
     }
+}
+
+/// Milliseconds between two events that have come. cudarc calls the function's second version, which drivers before CUDA 12.8 do not have.
+fn elapsed(from: &CudaEvent, to: &CudaEvent) -> Result<f32, DriverError> {
+    type Function = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> sys::CUresult;
+    let mut milliseconds = 0.0;
+    // SAFETY: the driver is open, since it made the events, which are alive; the type is that of cuda.h; the pointer is valid for the call.
+    unsafe {
+        let function = sys::culib().get::<Function>(b"cuEventElapsedTime").map_err(|_| DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND))?;
+        function(&raw mut milliseconds, from.cu_event(), to.cu_event()).result()?;
+    }
+    Ok(milliseconds)
 }

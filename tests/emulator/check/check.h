@@ -35,7 +35,7 @@ int cuEventCreate(void**, unsigned);
 int cuEventRecord(void*, void*);
 int cuEventQuery(void*);
 int cuEventSynchronize(void*);
-int cuEventElapsedTime_v2(float*, void*, void*);
+int cuEventElapsedTime(float*, void*, void*);
 int cuGraphInstantiateWithFlags(void**, void*, unsigned long long);
 int cuGraphLaunch(void*, void*);
 int cuModuleLoadData(void**, const void*);

@@ -17,7 +17,7 @@ void events(int) {
     require(found == filled(1), "element 0: %g", found[0]);
     CALL(cuEventSynchronize(event));
     float milliseconds = -1;
-    CALL(cuEventElapsedTime_v2(&milliseconds, event, event));
+    CALL(cuEventElapsedTime(&milliseconds, event, event));
     require(milliseconds == 0, "%g ms between an event and itself", milliseconds);
     while (cuEventQuery(event) != 0) {
     }

@@ -245,7 +245,8 @@ EXPORT int cuEventQuery(void* handle) {
     return failed;
 }
 
-EXPORT int cuEventElapsedTime_v2(float* milliseconds, void* begin_handle, void* end_handle) {
+// Of the two versions the one that drivers before CUDA 12.8 have, too.
+EXPORT int cuEventElapsedTime(float* milliseconds, void* begin_handle, void* end_handle) {
     ENTER;
     EventPointer begin = event_of(begin_handle), end = event_of(end_handle);
     if (!begin->timed || !end->timed || begin->stream == nullptr || end->stream == nullptr) {
@@ -257,5 +258,3 @@ EXPORT int cuEventElapsedTime_v2(float* milliseconds, void* begin_handle, void* 
     *milliseconds = std::chrono::duration<float, std::milli>(end->when - begin->when).count();
     return failed;
 }
-
-EXPORT int cuEventElapsedTime(float* milliseconds, void* begin, void* end) { return cuEventElapsedTime_v2(milliseconds, begin, end); }
