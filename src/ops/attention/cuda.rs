@@ -1,11 +1,12 @@
 //! Which kernel an attention runs on: the fused cross-attention for few columns, flash attention on tensor cores, or the plain path
-//! (`kernels/attention.cu`, `kernels/attention_plain.cu`, `kernels/cross_attention.cu`).
+//! (`kernels/attention.cu`, `kernels/attention_plain.cu`, `kernels/cross_attention.cu`). The plain path computes everything, so it stands in for the others
+//! where those were found wrong.
 
 use super::Geometry;
 use crate::device::cuda::{Cuda, Launch};
 use crate::error::Result;
 use crate::ops::cross_attention::cuda as cross_attention;
-use crate::ops::{Reweighting, cross_attention::MOST_COLUMNS};
+use crate::ops::{Reweighting, Route, cross_attention::MOST_COLUMNS};
 use crate::tensor::{DType, Tensor, scratch};
 
 /// Head widths of the tensor cores' paths; [`WIDEST`] forward only.
@@ -46,20 +47,21 @@ impl Inputs {
 
     /// The output and the statistics `[batch, heads, rows, 2]`: the largest logit, 1 / sum of e^(logit - largest).
     pub fn forward(&self) -> Result<(Tensor, Tensor)> {
-        let Geometry { batch, heads, rows, columns, width, causal } = self.geometry;
+        let Geometry { batch, heads, rows, width, .. } = self.geometry;
         let output = scratch(&self.device, self.q.shape(), self.q.dtype())?;
         let statistics = scratch(&self.device, &[batch, heads, rows, 2], DType::F32)?;
         if output.elements() == 0 {
             return Ok((output, statistics));
         }
-        if self.on_tensor_cores() && columns <= MOST_COLUMNS && !causal {
-            cross_attention::forward(self, &output, &statistics)?;
-        } else if (self.on_tensor_cores() || self.can_use_tensor_cores() && width == WIDEST) && self.weights.is_none() {
-            self.flash(&output, &statistics)?;
-        } else {
-            let launch = self.launch("attention_plain_forward", rows, PLAIN_TILE, 128).shared(self.plain_shared());
-            let launch = self.weights(launch.tensor(&self.q).tensor(&self.k).tensor(&self.v)).tensor(&output).tensor(&statistics);
-            self.sizes(launch, true).run()?;
+        let claims = self.is_fused() || self.weights.is_none() && (WIDTHS.contains(&width) || width == WIDEST);
+        match self.route(claims) {
+            Route::Plain => {
+                let launch = self.launch("attention_plain_forward", rows, PLAIN_TILE, 128).shared(self.plain_shared());
+                let launch = self.weights(launch.tensor(&self.q).tensor(&self.k).tensor(&self.v)).tensor(&output).tensor(&statistics);
+                self.sizes(launch, true).run()?;
+            }
+            _ if self.is_fused() => cross_attention::forward(self, &output, &statistics)?,
+            _ => self.flash(&output, &statistics)?,
         }
         Ok((output, statistics))
     }
@@ -122,12 +124,23 @@ impl Inputs {
         self.sizes(launch, !tensor_cores).run()
     }
 
-    fn can_use_tensor_cores(&self) -> bool {
-        self.q.dtype() != DType::F32 && self.device.properties().capability >= 80
+    /// Whether the fused kernel has the shape.
+    fn is_fused(&self) -> bool {
+        let Geometry { columns, width, causal, .. } = self.geometry;
+        columns <= MOST_COLUMNS && !causal && WIDTHS.contains(&width)
     }
 
+    /// The plain route, or the tensor cores' where they claim the shape and may be taken. The fused kernel is judged apart from the others, each with the
+    /// gradients behind it.
+    fn route(&self, claims: bool) -> Route {
+        let op = if self.is_fused() { "cross_attention" } else { "attention" };
+        let usable = Route::usable(self.device, op, self.q.dtype(), [claims.then_some(Route::TensorCores)]);
+        usable.last().copied().unwrap_or(Route::Plain).take()
+    }
+
+    /// Whether gradients are computed there.
     fn on_tensor_cores(&self) -> bool {
-        self.can_use_tensor_cores() && WIDTHS.contains(&self.geometry.width)
+        self.route(WIDTHS.contains(&self.geometry.width)) == Route::TensorCores
     }
 
     /// Sums, two tiles of products, parts of both sides and a correction a row.

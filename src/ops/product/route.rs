@@ -1,4 +1,5 @@
-//! The kernels that can compute a product, and which of them may: those that a GPU has, that were not found wrong on it, and that the thread allows.
+//! The kernels that can compute a product or an attention, and which of them may: those that a GPU has, that were not found wrong on it, and that the
+//! thread allows.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::device::DType;
 use crate::device::cuda::Cuda;
 
-/// The kernels that a product may take. Those that later architectures made possible, and that are meant to be faster, come later.
+/// The kernels that a product or an attention may take. Those that later architectures made possible, and that are meant to be faster, come later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Route {
-    /// Any architecture, element type and shape (`kernels/common/product.cuh`, plain).
+    /// Any architecture, element type and shape (`kernels/common/product.cuh`, plain; `kernels/attention_plain.cu`).
     Plain,
-    /// mma.sync: f16 and bf16 on compute capability 8.0 and later (`kernels/common/product.cuh`, tensor).
+    /// mma.sync: f16 and bf16 on compute capability 8.0 and later (`kernels/common/product.cuh`, tensor; `kernels/attention.cu`,
+    /// `kernels/cross_attention.cu`).
     TensorCores,
     /// wgmma on boxes that the copy engine brings: f16 and bf16 on compute capability 9.0 alone (`kernels/common/hopper_product.cuh`).
     Hopper,
@@ -47,7 +49,7 @@ impl Route {
     }
 
     /// The plain route and, in order, those of `claimed`, which can compute the shape, that `op` may take.
-    pub(super) fn usable(device: Cuda, op: &str, dtype: DType, claimed: [Option<Self>; 3]) -> Vec<Self> {
+    pub(in crate::ops) fn usable(device: Cuda, op: &str, dtype: DType, claimed: impl IntoIterator<Item = Option<Self>>) -> Vec<Self> {
         let limit = LIMIT.get().unwrap_or(Self::Multicast);
         let usable = |route: &Self| *route <= limit && route.is_on(device, dtype) && !route.is_refused(device, op, dtype);
         std::iter::once(Self::Plain).chain(claimed.into_iter().flatten().filter(usable)).collect()
@@ -59,7 +61,7 @@ impl Route {
     }
 
     /// Notes that this thread takes the route.
-    pub(super) fn take(self) -> Self {
+    pub(in crate::ops) fn take(self) -> Self {
         TAKEN.set(TAKEN.get().max(Some(self)));
         self
     }
@@ -74,8 +76,8 @@ impl Route {
         refused.iter().any(|(of, name, element, route)| *of == device && name == op && *element == dtype && *route == self)
     }
 
-    /// Runs `f` on this thread, in which every product takes the last route that can compute it and is not behind this one; the last that it took, none
-    /// when it made no product on a GPU.
+    /// Runs `f` on this thread, in which every product and attention takes the last route that can compute it and is not behind this one; the last that it
+    /// took, none when it made neither on a GPU.
     pub fn at_most<T>(self, f: impl FnOnce() -> T) -> (T, Option<Self>) {
         let before = (LIMIT.replace(Some(self)), TAKEN.replace(None));
         let result = f();

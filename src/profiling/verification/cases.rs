@@ -15,8 +15,8 @@ type Run = Box<dyn Fn(&[Var], Device) -> Result<Var>>;
 pub(super) struct Case {
     /// The op and its shape.
     pub op: String,
-    /// The op as its routes know it, if it is made of matrix products.
-    pub product: Option<&'static str>,
+    /// The op as its routes know it, where it has several kernels.
+    pub routed: Option<&'static str>,
     /// Whether its inputs have gradients.
     pub gradients: bool,
     /// The op.
@@ -29,7 +29,7 @@ pub(super) struct Case {
 impl Case {
     fn new(op: impl Into<String>, shapes: &[&[usize]], run: impl Fn(&[Var], Device) -> Result<Var> + 'static) -> Self {
         let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
-        Self { op: op.into(), product: None, gradients: true, run: Box::new(run), shapes, exact: false }
+        Self { op: op.into(), routed: None, gradients: true, run: Box::new(run), shapes, exact: false }
     }
 
     /// Without gradients, as in a pass that wants none: then what can be is read in place.
@@ -41,8 +41,8 @@ impl Case {
         Self { gradients: false, exact: true, ..Self::new(op, shapes, run) }
     }
 
-    fn product(self, name: &'static str) -> Self {
-        Self { product: Some(name), ..self }
+    fn routed(self, name: &'static str) -> Self {
+        Self { routed: Some(name), ..self }
     }
 
     /// Random inputs.
@@ -81,7 +81,7 @@ fn products() -> Vec<Case> {
     for [rows, inputs, outputs] in [[130, 96, 72], [7, 33, 17], [4, 320, 640]] {
         let shapes: [&[usize]; 3] = [&[2, rows, inputs], &[outputs, inputs], &[outputs]];
         let case = Case::new(format!("linear {rows}x{inputs}->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2])));
-        cases.push(case.product("linear"));
+        cases.push(case.routed("linear"));
     }
     for [rows, inputs, outputs] in [[130, 96, 144], [7, 33, 34], [4, 320, 640]] {
         let shapes: [&[usize]; 3] = [&[2, rows, inputs], &[outputs, inputs], &[outputs]];
@@ -95,13 +95,13 @@ fn products() -> Vec<Case> {
             let case = Case::value(format!("linear and {name} {rows}x{inputs}->{outputs}"), &shapes, move |x, _| {
                 ops::linear_with(&x[0], &x[1], Some(&x[2]), epilogue)
             });
-            cases.push(case.product("linear"));
+            cases.push(case.routed("linear"));
         }
         let shapes: [&[usize]; 4] = [&[2, rows, inputs], &[outputs, inputs], &[outputs], &[2, rows, outputs]];
         let case = Case::new(format!("linear and a residual {rows}x{inputs}->{outputs}"), &shapes, |x, _| {
             ops::linear_with(&x[0], &x[1], Some(&x[2]), LinearEpilogue::Residual(&x[3]))
         });
-        cases.push(case.product("linear"));
+        cases.push(case.routed("linear"));
     }
     for ([inputs, outputs], kernel, stride) in [([16, 24], 3, 1), ([32, 64], 3, 2), ([3, 20], 3, 1), ([40, 4], 3, 1), ([64, 48], 1, 1)] {
         let shapes: [&[usize]; 3] = [&[2, 11, 9, inputs], &[outputs, kernel, kernel, inputs], &[outputs]];
@@ -109,20 +109,20 @@ fn products() -> Vec<Case> {
         let case = Case::new(format!("conv2d {kernel}x{kernel}/{stride} {inputs}->{outputs}"), &shapes, move |x, _| {
             ops::conv2d(&x[0], &x[1], Some(&x[2]), options, Epilogue::default())
         });
-        cases.push(case.product("conv2d"));
+        cases.push(case.routed("conv2d"));
     }
     // Whole tiles and ragged ones, channels of two tensors, pixels that are met twice; odd sizes leave the last half of them out.
     let joined: [&[usize]; 4] = [&[2, 9, 7, 72], &[2, 9, 7, 40], &[48, 3, 3, 112], &[48]];
     let case = Case::value("conv2d of two tensors", &joined, |x, _| {
         ops::conv2d([&x[0], &x[1]], &x[2], Some(&x[3]), Conv2dOptions::new(1, 1), Epilogue::default())
     });
-    cases.push(case.product("conv2d"));
+    cases.push(case.routed("conv2d"));
     for size in [[12, 10], [11, 9]] {
         let shapes: [&[usize]; 3] = [&[2, 6, 5, 40], &[48, 3, 3, 40], &[48]];
         let case = Case::value(format!("conv2d of pixels repeated to {}x{}", size[0], size[1]), &shapes, move |x, _| {
             ops::conv2d(Source::doubled(&x[0], size), &x[1], Some(&x[2]), Conv2dOptions::new(1, 1), Epilogue::default())
         });
-        cases.push(case.product("conv2d"));
+        cases.push(case.routed("conv2d"));
     }
     // The second has a depth that is divided.
     for (size, channels) in [(8, 32), (4, 136)] {
@@ -132,7 +132,7 @@ fn products() -> Vec<Case> {
             let epilogue = Epilogue { per_channel: Some(&x[3]), residual: Some(&x[4]) };
             ops::conv2d(&x[0], &x[1], Some(&x[2]), Conv2dOptions::new(1, 1), epilogue)
         });
-        cases.push(case.product("conv2d"));
+        cases.push(case.routed("conv2d"));
     }
     cases
 }
@@ -142,7 +142,7 @@ fn matrices_in_every_tile(processors: usize) -> Vec<Case> {
     let rows = processors.div_ceil(2) * 128;
     let case = |outputs: usize| {
         let shapes: [&[usize]; 3] = [&[rows, 24], &[outputs, 24], &[outputs]];
-        Case::new(format!("linear {rows}x24->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2]))).product("linear")
+        Case::new(format!("linear {rows}x24->{outputs}"), &shapes, |x, _| ops::linear(&x[0], &x[1], Some(&x[2]))).routed("linear")
     };
     [256, 320, 512].map(case).into()
 }
@@ -152,18 +152,20 @@ fn attentions() -> Vec<Case> {
     for width in [40, 64, 80, 128, 160] {
         let channels = 2 * width;
         let own: [&[usize]; 3] = [&[1, 130, channels], &[1, 130, channels], &[1, 130, channels]];
-        cases.push(Case::new(format!("attention of width {width}"), &own, |x, _| ops::attention(&x[0], &x[1], &x[2], 2, false)));
+        let case = Case::new(format!("attention of width {width}"), &own, |x, _| ops::attention(&x[0], &x[1], &x[2], 2, false));
+        cases.push(case.routed("attention"));
         let crossed: [&[usize]; 3] = [&[2, 70, channels], &[2, 77, channels], &[2, 77, channels]];
-        cases.push(Case::new(format!("cross-attention of width {width}"), &crossed, |x, device| {
+        let case = Case::new(format!("cross-attention of width {width}"), &crossed, |x, device| {
             let logit = Some(random("logit", &[2, 70])?.to_device(device)?);
             let probability = Some(random("probability", &[2, 70])?.to_device(device)?);
             ops::cross_attention(&x[0], &x[1], &x[2], 2, &Reweighting { columns: marks(&[2, 77], device)?, probability, logit })
-        }));
+        });
+        cases.push(case.routed("cross_attention"));
     }
     let wide: [&[usize]; 3] = [&[1, 70, 512], &[1, 70, 512], &[1, 70, 512]];
-    cases.push(Case::value("attention of width 512", &wide, |x, _| ops::attention(&x[0], &x[1], &x[2], 1, false)));
+    cases.push(Case::value("attention of width 512", &wide, |x, _| ops::attention(&x[0], &x[1], &x[2], 1, false)).routed("attention"));
     let text: [&[usize]; 3] = [&[2, 77, 64], &[2, 77, 64], &[2, 77, 64]];
-    cases.push(Case::new("causal attention", &text, |x, _| ops::attention(&x[0], &x[1], &x[2], 2, true)));
+    cases.push(Case::new("causal attention", &text, |x, _| ops::attention(&x[0], &x[1], &x[2], 2, true)).routed("attention"));
     cases
 }
 

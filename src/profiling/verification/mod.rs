@@ -157,7 +157,7 @@ pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> 
 
 /// One verdict on a case, or one on each route that computes it.
 fn judge_kernels(case: &Case, cuda: Cuda, dtype: DType) -> Vec<Verdict> {
-    let Some(op) = case.product else { return vec![judge(case, Device::Cuda(cuda), dtype)] };
+    let Some(op) = case.routed else { return vec![judge(case, Device::Cuda(cuda), dtype)] };
     let routes = Route::ALL.into_iter().filter(|route| route.is_on(cuda, dtype));
     let judged = routes.filter_map(|route| {
         let (verdict, taken) = route.at_most(|| judge(case, Device::Cuda(cuda), dtype));
