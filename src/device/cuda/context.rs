@@ -40,6 +40,8 @@ pub struct Properties {
     pub processors: u32,
     /// Bytes of memory.
     pub memory: usize,
+    /// Bytes of the second-level cache.
+    pub cache: usize,
     /// Bytes of shared memory that a block may ask for.
     pub shared: u32,
     /// Clocks a second of the multiprocessors, at most.
@@ -112,6 +114,7 @@ fn properties(ordinal: u32, driver: i32) -> Result<Properties, DriverError> {
         processors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         // SAFETY: as above.
         memory: unsafe { result::device::total_mem(device) }?,
+        cache: attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)? as usize,
         shared: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         clock: hertz(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?,
         bandwidth: hertz(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)? * memory_bits / 8.0,

@@ -24,6 +24,16 @@ pub fn poisoned<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
+impl Cuda {
+    /// Queues writes to memory that nobody uses, twice as much as the second-level cache holds: nothing that came before is in there then.
+    ///
+    /// # Errors
+    /// When the GPU's memory is full (exit code 2).
+    pub fn flush_cache(&self) -> Result<()> {
+        CudaStorage::scratch(*self, 2 * self.properties().cache / DType::I32.bytes(), DType::I32)?.fill(0)
+    }
+}
+
 /// The elements of a tensor in a GPU's memory.
 #[derive(Debug)]
 pub struct CudaStorage {

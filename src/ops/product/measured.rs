@@ -49,7 +49,9 @@ impl<'a> Measured<'a> {
         Ok(Runs { milliseconds, error })
     }
 
+    /// Milliseconds of one run whose operands are in no cache, as a layer's weights in a network are not.
     fn time(&self, route: Route, output: &Tensor) -> Result<f64> {
+        self.device.flush_cache()?;
         let interval = Interval::now(self.device)?;
         self.product.run_by(self.device, route, output)?;
         interval.end()?;

@@ -1,5 +1,5 @@
 //! Which of its right routes is the fastest for a product, by time: the first time that a shape comes up on a GPU every route computes it, on the operands
-//! at hand, and what each took is kept beside the verdict of [`verification`](super::verification). `anodiff kernels tune` does it ahead, and again.
+//! at hand but with empty caches, and what each took is kept beside the verdict of [`verification`](super::verification). `anodiff kernels tune` does it ahead, and again.
 //!
 //! Routes add in different orders, and an image must not depend on when, with how many others or by which process it was made. So a shape knows no
 //! batch, its times are on disk before its result is used, the first that are written count for every process, and they stay until

@@ -39,7 +39,7 @@ int attribute(int which) {
         case 16: return 4;                               // MULTIPROCESSOR_COUNT
         case 36: return 1000000;                         // MEMORY_CLOCK_RATE, kHz
         case 37: return 1024;                            // GLOBAL_MEMORY_BUS_WIDTH, bits
-        case 38: return 4 << 20;                         // L2_CACHE_SIZE
+        case 38: return 256 << 10;                       // L2_CACHE_SIZE
         case 39: return limits().threads_per_processor;  // MAX_THREADS_PER_MULTIPROCESSOR
         case 41: return 1;                               // UNIFIED_ADDRESSING
         case 75: return settings().capability / 10;      // COMPUTE_CAPABILITY_MAJOR
