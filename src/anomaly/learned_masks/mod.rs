@@ -57,6 +57,7 @@ impl LearnedMasks {
             let rows = word_rows(&base.text_encoder, &base.tokenizer, word, masks.metadata.preset.tokens)?;
             masks.embeddings.iter().try_for_each(|embedding| embedding.set(rows.clone()))?;
         }
+        masks.parameters.place(Placement::f32(base.unet.placement().device))?;
         Ok(masks)
     }
 

@@ -127,6 +127,14 @@ impl BaseModel {
         Ok(model)
     }
 
+    /// The configs of text encoder, UNet and autoencoder, without their weights.
+    ///
+    /// # Errors
+    /// When it is another kind of model, or a file is missing or damaged (exit code 2).
+    pub fn read_configs(path: Option<&FilePath>) -> Result<(ClipTextConfig, UnetConfig, VaeConfig)> {
+        parts::configs(&Source::open(path)?)
+    }
+
     /// Loads the text encoder alone.
     pub fn load_text_encoder(path: Option<&FilePath>, placement: Placement) -> Result<ClipTextModel> {
         Ok(parts::text_encoder(&Source::open(path)?, placement)?.0)

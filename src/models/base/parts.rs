@@ -12,6 +12,9 @@ use crate::tensor::Tensor;
 use crate::weights::{self, Archive, Folder};
 
 const LARGEST_CONFIG: u64 = 1 << 20;
+/// How the files of weights begin.
+const TEXT_ENCODER_FILE: &str = "model";
+const DIFFUSION_FILE: &str = "diffusion_pytorch_model";
 
 /// The text of a config and where it is from.
 #[derive(Clone, Debug)]
@@ -63,15 +66,15 @@ impl Part {
 }
 
 pub(super) fn text_encoder(source: &Source, placement: Placement) -> Result<(ClipTextModel, Part)> {
-    read((source, placement), "text_encoder", "model", Kind::TextEncoder, |source, config| build_text_encoder(source, config))
+    read((source, placement), "text_encoder", TEXT_ENCODER_FILE, Kind::TextEncoder, |source, config| build_text_encoder(source, config))
 }
 
 pub(super) fn unet(source: &Source, placement: Placement) -> Result<(Unet, Part)> {
-    read((source, placement), "unet", "diffusion_pytorch_model", Kind::Unet, |source, config| build_unet(source, config))
+    read((source, placement), "unet", DIFFUSION_FILE, Kind::Unet, |source, config| build_unet(source, config))
 }
 
 pub(super) fn vae(source: &Source, placement: Placement) -> Result<(AutoencoderKl, Part)> {
-    read((source, placement), "vae", "diffusion_pytorch_model", Kind::Autoencoder, |source, config| build_vae(source, config))
+    read((source, placement), "vae", DIFFUSION_FILE, Kind::Autoencoder, |source, config| build_vae(source, config))
 }
 
 pub(super) fn build_text_encoder(source: &dyn ParameterSource, config: ConfigFile) -> Result<(ClipTextModel, Part)> {
@@ -90,6 +93,18 @@ pub(super) fn build_vae(source: &dyn ParameterSource, config: ConfigFile) -> Res
     let path = Path::root(source);
     let model = AutoencoderKl::new(&path, &VaeConfig::from_json(&config.text, &config.origin)?)?;
     Ok((model, Part::new(config, path.parameters())))
+}
+
+/// The configs of text encoder, UNet and autoencoder; their weights are not read.
+pub(super) fn configs(source: &Source) -> Result<(ClipTextConfig, UnetConfig, VaeConfig)> {
+    let text = source.part("text_encoder", TEXT_ENCODER_FILE, Kind::TextEncoder)?.0;
+    let unet = source.part("unet", DIFFUSION_FILE, Kind::Unet)?.0;
+    let vae = source.part("vae", DIFFUSION_FILE, Kind::Autoencoder)?.0;
+    Ok((
+        ClipTextConfig::from_json(&text.text, &text.origin)?,
+        UnetConfig::from_json(&unet.text, &unet.origin)?,
+        VaeConfig::from_json(&vae.text, &vae.origin)?,
+    ))
 }
 
 /// A network whose parameters go to where it shall compute as they are read.
