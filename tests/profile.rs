@@ -191,6 +191,39 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn passes_are_timed_beside_the_roofline() {
+    let world = World::new();
+    let arguments =
+        ["--model", "model", "--size", "32", "--runs", "3", "--parts", "unet-forward,unet-backward,vae-decode,generation", "--steps", "2"];
+    let json = [&["--device", "cpu", "--json"], &arguments[..]].concat();
+    let report: Value = serde_json::from_slice(&succeed(world.command("bench", &json)).stdout).unwrap();
+    for part in report["parts"].as_array().unwrap() {
+        let (name, number) = (part["part"].as_str().unwrap(), |key: &str| part[key].as_f64());
+        let times = ["lowest", "median", "highest"].map(|key| part["milliseconds"][key].as_f64().unwrap());
+        assert!(times[0] > 0.0 && times.is_sorted() && part["milliseconds"]["runs"] == 3, "{part}");
+        assert!(number("peak_bytes").unwrap() > 0.0 && number("images_per_second").unwrap() * times[1] > 999.0, "{part}");
+        let is_forward = ["unet-forward", "vae-decode"].contains(&name);
+        for key in ["gflop_per_second", "gigabytes_per_second", "roofline"] {
+            assert_eq!(number(key).is_some_and(|value| value > 0.0), is_forward, "{key} of {name}");
+        }
+    }
+    let text = String::from_utf8(succeed(world.command("bench", &[&["--device", "cpu"], &arguments[..6]].concat())).stdout).unwrap();
+    for expected in [" TFLOP/s, ", " GB/s, ", "% of the roofline, peak ", "roofline: "] {
+        assert!(text.contains(expected), "expected {expected} in:\n{text}");
+    }
+
+    // On a GPU the peak is of its own memory: the weights and what a pass needs besides.
+    let mut command = Emulator::new(Sanitizer::None).command(env!("CARGO_BIN_EXE_anodiff"), Order::LateAndForward);
+    emulator::pooled(&mut command);
+    command.env("ANODIFF_UNVERIFIED", "1").current_dir(world.folder.path());
+    command.args(["bench", "--device", "cuda", "--dtype", "f16", "--json", "--parts", "vae-decode"]).args(&arguments[..6]);
+    let report: Value = serde_json::from_slice(&succeed(command).stdout).unwrap();
+    let weights = fs::metadata(world.path("model/vae/diffusion_pytorch_model.safetensors")).unwrap().len() / 2;
+    let peak = report["parts"][0]["peak_bytes"].as_u64().unwrap();
+    assert!(peak > weights * 9 / 10 && peak < 64 << 20, "{peak} bytes for {weights} of weights");
+}
+
+#[test]
 fn a_machine_without_a_gpu_predicts() {
     let world = World::new();
     refused(world.command("bench", &["--predict"]), &["--random"]);

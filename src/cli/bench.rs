@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::nn::Placement;
+use crate::profiling::prediction::plan::Least;
 use crate::profiling::prediction::{Compiled, Prediction};
 use crate::profiling::workload::{Part, Request, Workload};
 use crate::profiling::{Ceilings, Preset, Timing, measure, process};
@@ -98,6 +99,7 @@ impl fmt::Display for Conditions {
 struct Report {
     #[serde(flatten)]
     conditions: Conditions,
+    ceilings: Ceilings,
     parts: Vec<Measured>,
 }
 
@@ -110,7 +112,14 @@ struct Measured {
     forward_gflop: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gflop_per_second: Option<f64>,
+    /// 10^9 bytes a second of what the ops of a forward pass read and write at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gigabytes_per_second: Option<f64>,
+    /// The least time of a forward pass by the roofline, op by op, over the time that it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roofline: Option<f64>,
     images_per_second: f64,
+    /// The most memory while the pass ran, weights included: of the process, or on a GPU of all its tensors there.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
 }
@@ -129,8 +138,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     }
     let request = arguments.work.request();
     let workload = Workload::new(&request, placement)?;
-    let parts = arguments.parts.iter().map(|&part| measured(&workload, part, arguments.runs, placement)).collect::<Result<_>>()?;
-    let report = Report { conditions: Conditions::of(&request, &workload, placement), parts };
+    let ceilings = Ceilings::of(placement.device)?;
+    let parts = arguments.parts.iter().map(|&part| measured(&workload, part, arguments.runs, placement, &ceilings)).collect::<Result<_>>()?;
+    let report = Report { conditions: Conditions::of(&request, &workload, placement), ceilings, parts };
     if globals.json { output::json(&report) } else { print(&report) }
 }
 
@@ -142,19 +152,39 @@ fn device_name(placement: Placement) -> String {
     }
 }
 
-fn measured(workload: &Workload, part: Part, runs: usize, placement: Placement) -> Result<Measured> {
+fn measured(workload: &Workload, part: Part, runs: usize, placement: Placement, ceilings: &Ceilings) -> Result<Measured> {
     let mut pass = workload.pass(part)?;
-    process::reset_peak();
-    let milliseconds = measure(WARM_UP, runs, || {
+    let least = pass.plan.map(|plan| Least::of(&plan, workload.batch, placement.dtype, ceilings));
+    let mut run = || {
         (pass.run)()?;
         placement.device.synchronize()
-    })?;
+    };
+    match placement.device {
+        Device::Cpu => process::reset_peak(),
+        Device::Cuda(cuda) => {
+            // The first run may time kernels, which takes memory of its own.
+            run()?;
+            cuda.reset_peak_memory();
+        }
+    }
+    let milliseconds = measure(WARM_UP, runs, run)?;
     let counted = pass.forward_gflop.filter(|_| part != Part::UnetBackward);
     let gflop_per_second = counted.map(|gflop| gflop / milliseconds.median * 1e3);
     let images_per_second = workload.batch as f64 / milliseconds.median * 1e3;
-    // Of the process: a GPU's memory is not in it.
-    let peak_bytes = if placement.device == Device::Cpu { process::peak_bytes() } else { None };
-    Ok(Measured { part, milliseconds, forward_gflop: pass.forward_gflop, gflop_per_second, images_per_second, peak_bytes })
+    let peak_bytes = match placement.device {
+        Device::Cpu => process::peak_bytes(),
+        Device::Cuda(cuda) => Some(cuda.peak_memory() as u64),
+    };
+    Ok(Measured {
+        part,
+        forward_gflop: pass.forward_gflop,
+        gflop_per_second,
+        gigabytes_per_second: least.map(|least| least.bytes / milliseconds.median / 1e6),
+        roofline: least.map(|least| least.milliseconds / milliseconds.median),
+        images_per_second,
+        peak_bytes,
+        milliseconds,
+    })
 }
 
 /// What was predicted.
@@ -202,14 +232,15 @@ fn predict(work: &Work, globals: &Globals) -> Result<()> {
 fn print(report: &Report) -> Result<()> {
     output::line(&report.conditions)?;
     for measured in &report.parts {
-        let Measured { part, milliseconds: Timing { median, lowest, highest, runs, .. }, gflop_per_second, images_per_second, peak_bytes, .. } =
-            measured;
-        let rate = match gflop_per_second {
-            Some(rate) => format!(", {rate:.0} GFLOP/s"),
+        let Measured { part, milliseconds: Timing { median, lowest, highest, runs, .. }, images_per_second, peak_bytes, .. } = measured;
+        let rate = match measured.gflop_per_second {
+            Some(rate) => format!(", {:.3} TFLOP/s", rate / 1e3),
             None => format!(", {images_per_second:.2} images/s"),
         };
+        let traffic = measured.gigabytes_per_second.map(|rate| format!(", {rate:.0} GB/s")).unwrap_or_default();
+        let roofline = measured.roofline.map(|share| format!(", {:.0} % of the roofline", 100.0 * share)).unwrap_or_default();
         let peak = peak_bytes.map(|bytes| format!(", peak {:.2} GiB", bytes as f64 / f64::from(1 << 30))).unwrap_or_default();
-        output::line(format_args!("{:16} {median:.0} ms ({lowest:.0} to {highest:.0} in {runs} runs){rate}{peak}", part.name()))?;
+        output::line(format_args!("{:16} {median:.2} ms ({lowest:.2} to {highest:.2} in {runs} runs){rate}{traffic}{roofline}{peak}", part.name()))?;
     }
-    Ok(())
+    output::line(&report.ceilings)
 }

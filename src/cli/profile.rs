@@ -130,9 +130,7 @@ impl Arguments {
     fn print(&self, report: &Report) -> Result<()> {
         let Report { conditions, ceilings, .. } = report;
         output::line(conditions)?;
-        let Ceilings { f32_per_second, half_per_second, bytes_per_second, origin } = ceilings;
-        let (f32, half, memory) = (f32_per_second / 1e12, half_per_second / 1e12, bytes_per_second / 1e9);
-        output::line(format_args!("roofline: {f32:.3} TFLOP/s in f32, {half:.3} in f16 and bf16, {memory:.0} GB/s ({origin})"))?;
+        output::line(ceilings)?;
         for profiled in &report.parts {
             let Profiled { part, milliseconds, watched_milliseconds, recorded_milliseconds, kernels, layers } = profiled;
             let calls: usize = kernels.iter().map(|row| row.calls).sum();

@@ -1,5 +1,7 @@
 //! What a device can do at most: the roofline that times are compared with.
 
+use std::fmt;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -24,6 +26,14 @@ pub struct Ceilings {
     pub bytes_per_second: f64,
     /// Where the numbers are from.
     pub origin: String,
+}
+
+impl fmt::Display for Ceilings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { f32_per_second, half_per_second, bytes_per_second, origin } = self;
+        let (f32, half, memory) = (f32_per_second / 1e12, half_per_second / 1e12, bytes_per_second / 1e9);
+        write!(formatter, "roofline: {f32:.3} TFLOP/s in f32, {half:.3} in f16 and bf16, {memory:.0} GB/s ({origin})")
+    }
 }
 
 impl Ceilings {

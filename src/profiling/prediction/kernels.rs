@@ -130,8 +130,7 @@ impl Model<'_> {
     /// The kernels of an op.
     pub fn predict(&self, op: &Op) -> Vec<Predicted> {
         let batch = self.batch as f64;
-        let [of_sample, once] = op.elements().map(|elements| elements as f64 * BYTES);
-        let bytes = of_sample * batch + once;
+        let bytes = op.bytes(self.batch, DType::F16);
         let floor = self.ceilings.floor(op.operations() * batch, bytes as u64, Some(DType::F16));
         let mut found = match *op {
             Op::Conv { .. } | Op::Linear { .. } => Product::of(op, self.batch, bytes).map_or_else(Vec::new, |product| self.product(&product)),

@@ -2,6 +2,8 @@
 
 use crate::models::unet::{BlockKind, UnetConfig};
 use crate::models::vae::VaeConfig;
+use crate::profiling::Ceilings;
+use crate::tensor::DType;
 
 /// An op that a GPU spends its time on. Views, and what is computed once for all steps, are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,12 @@ impl Op {
         }
     }
 
+    /// Bytes that are read and written for a batch.
+    pub fn bytes(&self, batch: usize, element: DType) -> f64 {
+        let [of_sample, once] = self.elements();
+        ((of_sample * batch + once) * element.bytes()) as f64
+    }
+
     /// Elements that are read and written: of one sample, and once for all samples (weights).
     pub fn elements(&self) -> [usize; 2] {
         match *self {
@@ -104,6 +112,26 @@ impl Op {
             Self::GroupNorm { positions, channels, .. } => [2 * positions * channels, 2 * channels],
             Self::LayerNorm { rows, channels } => [2 * rows * channels, 2 * channels],
         }
+    }
+}
+
+/// What a pass has to do at least: each op reads its inputs and weights once and writes its output once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Least {
+    /// Bytes.
+    pub bytes: f64,
+    /// Milliseconds by the roofline, op by op.
+    pub milliseconds: f64,
+}
+
+impl Least {
+    /// Of a batch of so many samples in `element`.
+    pub fn of(plan: &[Op], batch: usize, element: DType, ceilings: &Ceilings) -> Self {
+        plan.iter().fold(Self::default(), |sum, op| {
+            let bytes = op.bytes(batch, element);
+            let milliseconds = ceilings.floor(op.operations() * batch as f64, bytes as u64, Some(element));
+            Self { bytes: sum.bytes + bytes, milliseconds: sum.milliseconds + milliseconds }
+        })
     }
 }
 

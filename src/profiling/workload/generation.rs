@@ -34,7 +34,7 @@ impl Workload {
             });
             generator.generate(&jobs.collect::<Vec<_>>(), 0, &|| None).map(drop)
         };
-        Ok(Pass { forward_gflop: None, run: Box::new(run) })
+        Ok(Pass { forward_gflop: None, plan: None, run: Box::new(run) })
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::prediction::plan::{self, Op};
 use super::{FastNoise, Preset, arithmetic};
 use crate::autograd::Var;
 use crate::error::{Result, anyhow};
@@ -97,6 +98,8 @@ enum Source {
 pub struct Pass {
     /// Operations of the networks' forward passes, in 10^9, where the pass is one of them. A backward pass is not counted.
     pub forward_gflop: Option<f64>,
+    /// The ops of the pass, where it is one network's forward pass.
+    pub plan: Option<Vec<Op>>,
     /// Runs it once; on a GPU it may go on after the return.
     pub run: Box<dyn FnMut() -> Result<()>>,
 }
@@ -131,8 +134,8 @@ impl Source {
                 Ok((UnetConfig::from_json(preset.unet, preset.name)?, VaeConfig::from_json(preset.vae, preset.name)?, preset.tokens))
             }
             Self::Folder(folder) => {
-                let model = BaseModel::load(folder.as_deref(), Placement::HOST)?;
-                Ok((model.unet.config().clone(), model.vae.config().clone(), model.text_encoder.config().max_position_embeddings))
+                let (text_encoder, unet, vae) = BaseModel::read_configs(folder.as_deref())?;
+                Ok((unet, vae, text_encoder.max_position_embeddings))
             }
         }
     }
@@ -212,8 +215,9 @@ impl Workload {
         let unet = self.source.unet(&self.unet, self.placement)?;
         let (sample, timesteps, context) = self.unet_inputs()?;
         let context = Var::constant(context);
+        let plan = plan::unet(&self.unet, self.cells(), self.cells(), self.tokens);
         let run = move || unet.forward(&sample, &timesteps, &context, None).map(drop);
-        Ok(Pass { forward_gflop: Some(self.unet_gflop()), run: Box::new(run) })
+        Ok(Pass { forward_gflop: Some(self.unet_gflop()), plan: Some(plan), run: Box::new(run) })
     }
 
     fn unet_backward(&self) -> Result<Pass> {
@@ -228,7 +232,7 @@ impl Workload {
             let gradients = ops::masked_mse(&output, &target, &mask, MaskedMean::Elements)?.backward()?;
             gradients.get(&context).map(drop).ok_or_else(|| anyhow!("the loss does not depend on the context"))
         };
-        Ok(Pass { forward_gflop: Some(self.unet_gflop()), run: Box::new(run) })
+        Ok(Pass { forward_gflop: Some(self.unet_gflop()), plan: None, run: Box::new(run) })
     }
 
     fn vae_decode(&self) -> Result<Pass> {
@@ -236,6 +240,7 @@ impl Workload {
         let vae = self.source.vae(&self.vae, self.placement)?;
         let latent = Var::constant(self.noise("latent", &[batch, cells, cells, self.vae.latent_channels])?);
         let gflop = batch as f64 * arithmetic::vae_decoder(&self.vae, cells, cells) / 1e9;
-        Ok(Pass { forward_gflop: Some(gflop), run: Box::new(move || vae.decode(&latent).map(drop)) })
+        let plan = plan::vae_decoder(&self.vae, cells, cells);
+        Ok(Pass { forward_gflop: Some(gflop), plan: Some(plan), run: Box::new(move || vae.decode(&latent).map(drop)) })
     }
 }
