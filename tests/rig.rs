@@ -2,6 +2,10 @@
 
 mod emulator;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use anodiff::device::cuda::Compiler;
 use anodiff::tensor::random::Stream;
 use emulator::{Emulator, Order, Sanitizer, emulated_with, is_emulated};
@@ -170,6 +174,25 @@ fn random_numbers_are_those_of_the_cpu() {
     assert!(found == bits, "{}", checked.err);
     let digest: String = Sha256::digest(&checked.out).iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(include_str!("emulator/check/on-gpu").contains(&digest), "the digest in tests/emulator/check/on-gpu must be {digest}");
+}
+
+/// The script for real GPUs builds the checks and runs them, here on the emulated device; `nvidia-smi` is what says which cases a GPU has.
+#[test]
+fn the_script_for_real_gpus_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let tool = folder.path().join("nvidia-smi");
+    fs::write(&tool, "#!/bin/sh\necho 9.0\n").unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let rig = Emulator::new(Sanitizer::None);
+    let mut command = rig.command(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulator/check/on-gpu"), Order::LateAndForward);
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    // A folder that does not exist, as NVIDIA's containers have it.
+    let output = command.arg(rig.libraries()).env("PATH", path).env("LD_LIBRARY_PATH", "/no/such/folder").output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && !out.contains("NOT RUN") && !out.contains("WRONG"), "{out}{err}");
+    let expected: usize = CONFORMANCE.iter().map(|(_, arguments)| arguments.len()).sum();
+    // And the normal numbers.
+    assert_eq!(out.matches("right  ").count(), expected + 1, "{out}");
 }
 
 #[test]
