@@ -113,6 +113,19 @@ fn nothing_is_left_unwritten() {
 }
 
 #[test]
+fn every_variable_of_the_environment_is_in_the_help() {
+    let help = fs::read_to_string(root().join("cli/mod.rs")).expect("src/cli/mod.rs");
+    let mut seen = 0;
+    for (name, text) in sources().into_iter().filter(|(name, _)| !name.ends_with("/tests.rs") && !name.contains("/tests/")) {
+        for variable in code(&text).split("\"ANODIFF_").skip(1).map(|rest| format!("ANODIFF_{}", rest.split('"').next().unwrap_or_default())) {
+            assert!(help.contains(&format!("    {variable}=")), "{name} reads {variable}, which `anodiff --help` does not name");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "only {seen} variables found");
+}
+
+#[test]
 fn every_op_has_tests() {
     for entry in fs::read_dir(root().join("ops")).expect("src/ops") {
         let path = entry.expect("an entry").path();

@@ -45,7 +45,13 @@ use crate::training::progress::note;
 #[derive(Debug, Parser)]
 #[command(name = "anodiff", version, propagate_version = true, args_override_self = true, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 done; 2 wrong arguments or input; 130 interrupted, state saved; 1 anything else.\n\
-    Start with `anodiff demo`: it makes a small data set, learns its defects and writes a report.")]
+    Start with `anodiff demo`: it makes a small data set, learns its defects and writes a report.\n\n\
+    Environment, all of it for GPUs:\n  \
+    ANODIFF_CACHE=DIR     folder of compiled kernels, verdicts and times; shared by processes and machines [default: ~/.cache/anodiff]\n  \
+    ANODIFF_LIBNVRTC=FILE CUDA's compiler, libnvrtc.so, to use in place of the first one found\n  \
+    ANODIFF_UNVERIFIED=1  use a GPU without comparing it with the CPU first\n  \
+    ANODIFF_SYNC=1        wait after every kernel, so that an error names the one that failed\n  \
+    ANODIFF_POOL=0        give a tensor's memory back to the driver at its end, for compute-sanitizer")]
 pub struct Cli {
     /// What every command understands.
     #[command(flatten)]
