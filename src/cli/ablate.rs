@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::Localizer;
 use super::folders::outside_of_data;
 use super::generate::Watch;
 use super::{Globals, output};
@@ -17,7 +18,6 @@ use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::evaluation::ablation::{self, Plan, VARIANTS, table};
 use crate::evaluation::experiment;
-use crate::evaluation::localization::Settings;
 use crate::models::base::BaseModel;
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
@@ -70,24 +70,12 @@ pub struct Arguments {
     /// Images generated together; no image depends on it
     #[arg(long, default_value_t = 4, value_name = "N")]
     images_together: usize,
-    /// Trainings of the localisation network for each variant, with seeds --seed, --seed + 1, …
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seeds: u64,
-    /// Side of the localisation network's pictures in pixels, a multiple of 32
-    #[arg(long, default_value_t = 256, value_name = "N")]
-    resolution: usize,
-    /// Channels of its first stage
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    width: usize,
-    /// Its optimisation steps [default: 200 epochs of 500 pictures]
+    #[command(flatten)]
+    #[serde(flatten)]
+    localizer: Localizer,
+    /// The localisation network's optimisation steps [default: 200 epochs of 500 pictures]
     #[arg(long, default_value_t = 12_500, value_name = "N")]
     steps: u64,
-    /// Pictures of a step
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    batch_size: usize,
-    /// Its learning rate
-    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true)]
-    learning_rate: f64,
 }
 
 /// What config.toml holds.
@@ -121,10 +109,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 
 impl Arguments {
     fn plan(&self, seed: u64, base: &BaseModel) -> Result<Plan> {
-        if self.seeds == 0 || self.seeds > 1000 {
-            invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
-        }
-        let Some(last) = seed.checked_add(self.seeds) else { invalid_input!("--seed {seed} with --seeds {}: expected seeds below 2^64", self.seeds) };
+        let seeds = self.localizer.seeds(seed)?;
         let name = PresetName::parse(&self.preset)?;
         let mut preset = Preset::new(name);
         preset.training.steps = self.train_steps.unwrap_or(preset.training.steps);
@@ -135,14 +120,8 @@ impl Arguments {
         }
         let experiment = experiment::Plan {
             sources: ablation::sources(),
-            seeds: (seed..last).collect(),
-            localizer: Settings {
-                width: self.width,
-                resolution: self.resolution,
-                steps: self.steps,
-                batch: self.batch_size,
-                learning_rate: self.learning_rate,
-            },
+            seeds,
+            localizer: self.localizer.settings(self.steps),
             classifier: None,
             classifier_weights: None,
             split: split_rule(name),

@@ -6,12 +6,12 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use super::flags::Localizer;
 use super::folders::outside_of_data;
 use super::{Globals, output};
 use crate::data::dataset::{Dataset, KeepList, SplitRule};
 use crate::error::{Context, Result};
 use crate::evaluation::experiment::{self, Plan, table};
-use crate::evaluation::localization::Settings;
 use crate::evaluation::sources::Source;
 use crate::evaluation::{classification, scores::METRICS};
 use crate::training::progress::note;
@@ -58,18 +58,12 @@ pub struct Arguments {
     /// Train the same network on every source, without --generated on every baseline, and print one table
     #[arg(long)]
     compare: bool,
-    /// Trainings of each kind, with seeds --seed, --seed + 1, …
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seeds: u64,
     /// Which real pairs are for testing: default (all but the first third) or official (as the released program: one pair is also trained on)
     #[arg(long, value_name = "PRESET", default_value = "default", value_parser = ["default", "official"])]
     preset: String,
-    /// Side of the pictures in pixels, a multiple of 32
-    #[arg(long, default_value_t = 256, value_name = "N")]
-    resolution: usize,
-    /// Channels of the U-Net's first stage; time grows with the square
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    width: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    localizer: Localizer,
     /// Epochs of 500 pictures
     #[arg(long, default_value_t = 200, value_name = "N")]
     epochs: u64,
@@ -77,12 +71,6 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
-    /// Pictures of a step
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    batch_size: usize,
-    /// Adam's learning rate; it falls to a fifth after 80 % of the steps and again after 90 %
-    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true)]
-    learning_rate: f64,
     /// The most generated pairs of a type
     #[arg(long, default_value_t = 500, value_name = "N")]
     pairs_per_type: usize,
@@ -150,32 +138,23 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 
 impl Arguments {
     fn plan(&self, globals: &Globals) -> Result<Plan> {
-        let seed = globals.seed;
-        if self.seeds == 0 || self.seeds > 1000 {
-            invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
-        }
-        if self.batch_size == 0 {
+        let seeds = self.localizer.seeds(globals.seed)?;
+        let &Localizer { batch_size: batch, learning_rate, .. } = &self.localizer;
+        if batch == 0 {
             invalid_input!("--batch-size 0: expected at least 1");
         }
-        let Some(last) = seed.checked_add(self.seeds) else { invalid_input!("--seed {seed} with --seeds {}: expected seeds below 2^64", self.seeds) };
-        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(self.batch_size as u64);
+        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(batch as u64);
         let classifier = classification::Settings {
             width: self.classifier_width,
             steps: self.classifier_steps.unwrap_or_else(|| steps(CLASSIFIER_EPOCHS)),
-            batch: self.batch_size,
-            learning_rate: self.learning_rate,
+            batch,
+            learning_rate,
         };
         let (sources, device) = (self.sources()?, globals.f32_placement()?.device);
         Ok(Plan {
             sources,
-            seeds: (seed..last).collect(),
-            localizer: Settings {
-                width: self.width,
-                resolution: self.resolution,
-                steps: self.steps.unwrap_or_else(|| steps(self.epochs)),
-                batch: self.batch_size,
-                learning_rate: self.learning_rate,
-            },
+            seeds,
+            localizer: self.localizer.settings(self.steps.unwrap_or_else(|| steps(self.epochs))),
             classifier: self.classify.then_some(classifier),
             classifier_weights: self
                 .classifier_weights

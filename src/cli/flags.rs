@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::data::dataset::Dataset;
 use crate::error::Result;
+use crate::evaluation::localization::Settings;
 use crate::invalid_input;
 use crate::training::embeddings::Options;
 
@@ -72,5 +73,48 @@ impl Course {
             invalid_input!("--accumulate 0: expected at least 1");
         }
         Ok(Options { accumulate: self.accumulate, checkpoint_every: self.checkpoint_every, validate_every: self.validate_every })
+    }
+}
+
+/// The trainings of the localisation network.
+#[derive(Clone, Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Localizer {
+    /// Trainings of each kind, with seeds --seed, --seed + 1, …
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+    /// Side of the localisation network's pictures in pixels, a multiple of 32
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    resolution: usize,
+    /// Channels of its first stage; time grows with the square
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    width: usize,
+    /// Pictures of a step
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub(super) batch_size: usize,
+    /// Adam's learning rate; it falls to a fifth after 80 % of the steps and again after 90 %
+    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true)]
+    pub(super) learning_rate: f64,
+}
+
+impl Localizer {
+    /// `--seed` and those that follow it.
+    ///
+    /// # Errors
+    /// An input error for none, very many, or some beyond 2^64.
+    pub(super) fn seeds(&self, first: u64) -> Result<Vec<u64>> {
+        if self.seeds == 0 || self.seeds > 1000 {
+            invalid_input!("--seeds {}: expected 1 to 1000", self.seeds);
+        }
+        match first.checked_add(self.seeds) {
+            Some(last) => Ok((first..last).collect()),
+            None => invalid_input!("--seed {first} with --seeds {}: expected seeds below 2^64", self.seeds),
+        }
+    }
+
+    /// A training of so many steps, unchecked.
+    pub(super) fn settings(&self, steps: u64) -> Settings {
+        let &Self { resolution, width, batch_size, learning_rate, .. } = self;
+        Settings { width, resolution, steps, batch: batch_size, learning_rate }
     }
 }
