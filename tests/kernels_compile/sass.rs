@@ -56,7 +56,7 @@ fn is(operation: &str, expected: &str) -> bool {
 }
 
 /// Whether an entry point is named for its tile (128x64) or for its heads' width (64): those are the tensor-core ones.
-fn is_for_tensor_cores(entry: &str) -> bool {
+pub(super) fn is_for_tensor_cores(entry: &str) -> bool {
     let size = entry.rsplit('_').next().unwrap_or("");
     !size.is_empty() && size.split('x').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
