@@ -42,7 +42,7 @@ struct Settings {
     int version = 13000;  // EMULATOR_DRIVER_VERSION
     bool eager = false;   // EMULATOR_STREAMS=eager
     bool trace = false;   // EMULATOR_TRACE=1
-    std::string idle;     // EMULATOR_IDLE: kernels whose names begin so do nothing
+    std::string idle;     // EMULATOR_IDLE: kernels whose names begin so do nothing, *: all
     size_t memory = size_t(4) << 30;  // EMULATOR_MEMORY, bytes
     size_t pinned = size_t(4) << 30;  // EMULATOR_PINNED, bytes
 };

@@ -70,7 +70,8 @@ Result allocate(DevicePointer* pointer, size_t bytes) {
         return OUT_OF_MEMORY;
     }
     std::memset(memory, GUARD_BYTE, total);
-    std::memset(memory + GUARD, FRESH, bytes);
+    // Where no kernel does anything the program shall not stumble over what none has written.
+    std::memset(memory + GUARD, settings().idle == "*" ? 0 : FRESH, bytes);
 #ifdef EMULATOR_ADDRESS_SANITIZER
     __asan_poison_memory_region(memory, GUARD);
     __asan_poison_memory_region(memory + GUARD + bytes, total - GUARD - bytes);

@@ -108,6 +108,12 @@ Result check_launch(const Function& function, const unsigned* grid, const unsign
     return SUCCESS;
 }
 
+// Whether EMULATOR_IDLE names the kernel.
+bool is_idle(const std::string& name) {
+    const std::string& idle = settings().idle;
+    return idle == "*" || (!idle.empty() && name.compare(0, idle.size(), idle) == 0);
+}
+
 Result run(const Function& function, dim3 grid, dim3 block, unsigned dynamic_bytes, const Arguments& arguments) {
     const char* name = function.entry->name;
     if (Result result = check_arguments(name, arguments)) {
@@ -117,7 +123,7 @@ Result run(const Function& function, dim3 grid, dim3 block, unsigned dynamic_byt
     for (auto& argument : arguments) {
         pointers.push_back(const_cast<unsigned char*>(argument.data()));
     }
-    if (!settings().idle.empty() && std::string(name).compare(0, settings().idle.size(), settings().idle) == 0) {
+    if (is_idle(name)) {
         return SUCCESS;
     }
     auto begin = std::chrono::steady_clock::now();
