@@ -32,9 +32,9 @@ enum Action {
     Compile(Compile),
     /// Compare every op on a GPU with the CPU: values and gradients, in every element type
     ///
-    /// Done by itself before a GPU's first use; the verdict is kept for this GPU, driver, compiler and build in the cache's folder. Matrix products are
-    /// compared by each of their kernels: plain, mma.sync, wgmma, multicast. Exit code 1 when something is wrong: then the op's other kernels are used, or, if it has
-    /// none, the GPU is not. ANODIFF_UNVERIFIED=1 uses a GPU without.
+    /// Done by itself before a GPU's first use; the verdict is kept for this GPU, driver, compiler and build in the cache's folder. Matrix products and
+    /// attention are compared by each of their kernels: plain, mma.sync, wgmma, multicast. Exit code 1 when something is wrong: then the op's other kernels
+    /// are used, or, if it has none, the GPU is not. ANODIFF_UNVERIFIED=1 uses a GPU without.
     Verify(Verify),
     /// Time every right kernel of each matrix product of a model on a GPU, and take the fastest from then on
     ///
