@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Folder for checkpoints, previews and the finished model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// tiny: the embedded base model's first part, about two hours on one core; detail: its last part; smoke: seconds, nothing to look at
+    /// tiny: the embedded base model's first part, about two hours on one core; detail and parts: its second and last; smoke: seconds, nothing to look at
     #[arg(long, default_value = "tiny", value_name = "NAME")]
     recipe: String,
     /// Start with this finished model: its autoencoder and text encoder stay as they are, its UNet is trained further

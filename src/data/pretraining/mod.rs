@@ -30,6 +30,8 @@ pub enum Framing {
     CloseUp,
     /// The same, with marks between the sizes of the two others and all kinds of them alike: what a part of a larger picture looks like.
     Detail,
+    /// All of an industrial part on its ground, as often without a mark as with one.
+    Part,
 }
 
 /// Picture `index` of the endless series named by `seed`, `size` x `size` pixels, with its caption.
@@ -38,10 +40,12 @@ pub fn example(seed: u64, index: u64, size: usize, framing: Framing) -> (Picture
         Framing::Whole => "pretraining picture",
         Framing::CloseUp => "pretraining close-up",
         Framing::Detail => "pretraining detail",
+        Framing::Part => "pretraining part",
     };
     let sampler = &mut Sampler::new(seed, purpose, &[index, size as u64]);
     match framing {
-        Framing::Whole => scene::photograph(size, sampler),
+        Framing::Whole => scene::photograph(size, scene::WHOLE, sampler),
+        Framing::Part => scene::photograph(size, scene::PART, sampler),
         Framing::CloseUp => scene::close_up(size, scene::CLOSE, sampler),
         Framing::Detail => scene::close_up(size, scene::DETAIL, sampler),
     }

@@ -41,28 +41,32 @@ impl Scene {
     }
 }
 
-/// Share of silhouettes among the pictures, and of marked ones among the others.
-const SILHOUETTES: f32 = 0.03;
-const MARKED: f32 = 0.8;
-
-/// How marks are drawn.
+/// What is shown, how often, and how marks are drawn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// How many times as large as usual.
+    /// Share of silhouettes among the pictures.
+    silhouettes: f32,
+    /// Share of whole surfaces among the others; the rest are parts.
+    surfaces: f32,
+    /// Share of marked ones among surfaces and parts.
+    marked: f32,
+    /// How many times as large as usual marks are.
     scale: f32,
-    /// Share of those that are surely patches of a material ([`Blemish::PATCHES`]).
+    /// Share of marks that are surely patches of a material ([`Blemish::PATCHES`]).
     patches: f32,
 }
 
-const WHOLE: Style = Style { scale: 1.0, patches: 0.0 };
+pub(super) const WHOLE: Style = Style { silhouettes: 0.03, surfaces: 0.45, marked: 0.8, scale: 1.0, patches: 0.0 };
+/// Outlines are learned from parts that fill the frame and are not always damaged.
+pub(super) const PART: Style = Style { silhouettes: 0.0, surfaces: 0.0, marked: 0.5, ..WHOLE };
 /// A network learns what a word for a mark means from pictures of which it covers a good part: these are shown at twice the scale besides.
-pub(super) const CLOSE: Style = Style { scale: 2.2, patches: 0.4 };
+pub(super) const CLOSE: Style = Style { scale: 2.2, patches: 0.4, ..WHOLE };
 /// Marks as large as those that masks ask for later, beside their surroundings.
-pub(super) const DETAIL: Style = Style { scale: 1.5, patches: 0.15 };
+pub(super) const DETAIL: Style = Style { scale: 1.5, patches: 0.15, ..WHOLE };
 
 /// Draws the whole picture and its caption.
-pub(super) fn photograph(pixels: usize, sampler: &mut Sampler) -> (Picture, String) {
-    let scene = scene(pixels, WHOLE, sampler);
+pub(super) fn photograph(pixels: usize, style: Style, sampler: &mut Sampler) -> (Picture, String) {
+    let scene = scene(pixels, style, sampler);
     let caption = scene.caption(scene.mark.map(|mark| mark.middle), sampler);
     (scene.picture, caption)
 }
@@ -90,12 +94,12 @@ fn cut(picture: &Picture, left: usize, top: usize, side: usize) -> Picture {
 }
 
 fn scene(pixels: usize, style: Style, sampler: &mut Sampler) -> Scene {
-    if sampler.chance(SILHOUETTES) {
+    if sampler.chance(style.silhouettes) {
         return silhouette(pixels, style.scale, sampler);
     }
     let light = Light::new(sampler.range(0.0, std::f32::consts::TAU), sampler.range(0.6, 1.2), sampler.range(0.7, 1.05), sampler.range(0.12, 0.35));
-    let mut subject = if sampler.chance(0.45) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, &light, sampler) };
-    let (condition, mark) = if sampler.chance(MARKED) { blemished(&mut subject, style, sampler) } else { (Condition::Clean, None) };
+    let mut subject = if sampler.chance(style.surfaces) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, &light, sampler) };
+    let (condition, mark) = if sampler.chance(style.marked) { blemished(&mut subject, style, sampler) } else { (Condition::Clean, None) };
     let camera = Camera::draw(sampler);
     let film = Film { exposure: camera.exposure, vignette: sampler.range(0.0, 0.35), grain: camera.grain, seed: sampler.word() };
     let picture = blurred(&subject.relief.develop(&light, &film), camera.blur);

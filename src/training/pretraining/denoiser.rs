@@ -170,8 +170,8 @@ impl DenoiserStage {
     }
 
     fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
-        let DenoiserRecipe { batch, steps, finishing_steps, empty_captions, middle_density, .. } = self.recipe;
-        let large = step + finishing_steps >= steps && step.is_multiple_of(2);
+        let DenoiserRecipe { batch, steps, finishing_steps, small_every, empty_captions, middle_density, .. } = self.recipe;
+        let large = step + finishing_steps >= steps && step % small_every != small_every - 1;
         let (latents, count) = if large { (&pool.large, batch.div_ceil(4)) } else { (&pool.small, batch) };
         let side = latents.side();
         let mut order = Sampler::new(self.seed, "pretraining batch", &[step]);

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::data::pretraining::{self, Framing};
+use crate::data::pretraining;
 use crate::device::Device;
 use crate::diffusion::Schedule as NoiseSchedule;
 use crate::digest::hexadecimal;
@@ -158,7 +158,7 @@ impl Pretraining {
         let small =
             latents::load_or_encode(&folder.join("small"), series(recipe.small_pictures, recipe.crop, recipe.small_framings), vae, tokenizer)?;
         let large =
-            latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop, &[Framing::Whole]), vae, tokenizer)?;
+            latents::load_or_encode(&folder.join("large"), series(recipe.large_pictures, 2 * recipe.crop, recipe.large_framings), vae, tokenizer)?;
         let scale = scale.map_or_else(|| small.root_mean_square().map(f64::recip), Ok)?;
         Ok(Pool { small, large, empty: tokenizer.encode("")?, scale })
     }

@@ -76,8 +76,10 @@ pub struct TextRecipe {
 pub struct DenoiserRecipe {
     /// Optimiser steps, finishing ones included.
     pub steps: u64,
-    /// Steps at the end, while the learning rate falls: every other one of them on large pictures.
+    /// Steps at the end, while the learning rate falls: the others come from small pictures alone.
     pub finishing_steps: u64,
+    /// Among the finishing steps every how many are on small pictures; the others are on large ones.
+    pub small_every: u64,
     /// Small latents a step; a step on large ones has a quarter as many.
     pub batch: usize,
     /// Small pictures, `crop` pixels a side, that are encoded once.
@@ -86,6 +88,8 @@ pub struct DenoiserRecipe {
     pub small_framings: &'static [Framing],
     /// Large pictures, twice that, that are encoded once.
     pub large_pictures: usize,
+    /// How they are framed, one after the other.
+    pub large_framings: &'static [Framing],
     /// Number of the first picture of either size.
     pub first_picture: u64,
     /// Side of a small picture in pixels.
@@ -217,8 +221,9 @@ impl Recipe {
         match name {
             "tiny" => Ok(Self::tiny()),
             "detail" => Ok(Self::detail()),
+            "parts" => Ok(Self::parts()),
             "smoke" => Ok(Self::smoke()),
-            other => invalid_input!("--recipe {other}: expected tiny, detail or smoke"),
+            other => invalid_input!("--recipe {other}: expected tiny, detail, parts or smoke"),
         }
     }
 
@@ -246,10 +251,12 @@ impl Recipe {
             denoiser: DenoiserRecipe {
                 steps: 19_000,
                 finishing_steps: 12_000,
+                small_every: 2,
                 batch: 16,
                 small_pictures: 20_000,
                 small_framings: &[Framing::Whole, Framing::CloseUp, Framing::CloseUp, Framing::CloseUp],
                 large_pictures: 4_000,
+                large_framings: &[Framing::Whole],
                 first_picture: 1 << 32,
                 crop: 64,
                 learning_rate: 1e-3,
@@ -262,7 +269,7 @@ impl Recipe {
         }
     }
 
-    /// The embedded base model's last part: its UNet on other pictures, half of the small ones framed and marked as masks ask for them later, with the time
+    /// The embedded base model's second part: its UNet on other pictures, half of the small ones framed and marked as masks ask for them later, with the time
     /// steps drawn more evenly.
     pub fn detail() -> Self {
         let tiny = Self::tiny();
@@ -278,6 +285,26 @@ impl Recipe {
                 ..tiny.denoiser
             },
             ..tiny
+        }
+    }
+
+    /// The embedded base model's last part: its UNet on other pictures once more, most of them large and of whole parts, so that outlines are learned.
+    pub fn parts() -> Self {
+        let detail = Self::detail();
+        Self {
+            name: "parts",
+            denoiser: DenoiserRecipe {
+                steps: 18_000,
+                finishing_steps: 17_800,
+                small_every: 3,
+                small_pictures: 8_000,
+                small_framings: &[Framing::Detail, Framing::CloseUp],
+                large_pictures: 6_000,
+                large_framings: &[Framing::Part, Framing::Whole, Framing::Part, Framing::Detail],
+                first_picture: 3 << 32,
+                ..detail.denoiser
+            },
+            ..detail
         }
     }
 
