@@ -54,7 +54,7 @@ pub struct Arguments {
     /// Base model that the run was trained with [default: the embedded one]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
-    /// Where masks come from: learned (by `anodiff train-masks` in RUN), real (augmented training masks), procedural, or a folder: one that `anodiff
+    /// Where masks come from: learned (by `anodiff train-masks` in RUN), real (training masks, varied), procedural, or a folder: one that `anodiff
     /// masks` filled, or any with mask files
     #[arg(long, default_value = "real", value_name = "SOURCE")]
     masks: String,

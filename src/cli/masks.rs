@@ -27,7 +27,8 @@ use crate::{files, invalid_input};
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Sources: learned (drawn from what `anodiff train-masks` learned, cleaned, held to the sizes of real masks, put on the object),\n\
-    real (augmented training masks), procedural (drawn shapes of the real masks' sizes), or a folder of mask files.\n\n\
+    real (training masks, mirrored, turned, a little larger or smaller, not far from where they were, on the object),\n\
+    procedural (drawn shapes of the real masks' sizes), or a folder of mask files.\n\n\
     `anodiff generate --masks OUT` gives each image the mask of its number. A mask depends on the seed, object, type and its number alone."
 )]
 pub struct Arguments {

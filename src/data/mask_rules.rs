@@ -128,7 +128,7 @@ impl MaskRules {
         if let Some(fault) = self.fault(&cleaned) {
             return Err(fault);
         }
-        let placed = self.placed(&cleaned, object, sampler);
+        let placed = placed(&cleaned, object, self.on_object, sampler);
         let placed = if share_on(&placed, object) < self.on_object { self.cleaned(&placed.intersection(object)) } else { placed };
         match self.fault(&placed) {
             None if share_on(&placed, object) >= self.on_object => Ok(placed),
@@ -137,27 +137,24 @@ impl MaskRules {
             Some(fault) => Err(fault),
         }
     }
+}
 
-    /// The mask where it is, or at the first of some random places where enough of it lies on the object, or at the best of them.
-    fn placed(&self, mask: &Mask, object: &Mask, sampler: &mut Sampler) -> Mask {
-        let Some(extent) = mask.bounding_box() else { return mask.clone() };
-        let mut best = (share_on(mask, object), mask.clone());
-        for _ in 0..SHIFTS {
-            if best.0 >= self.on_object {
-                break;
-            }
-            let (left, top) = (sampler.below(mask.width() - extent.width + 1), sampler.below(mask.height() - extent.height + 1));
-            let moved = Mask::from_fn(mask.width(), mask.height(), |column, row| {
-                let inside = (left..left + extent.width).contains(&column) && (top..top + extent.height).contains(&row);
-                inside && mask.at(column - left + extent.left, row - top + extent.top)
-            });
-            let share = share_on(&moved, object);
-            if share > best.0 {
-                best = (share, moved);
-            }
+/// The mask where it is, or at the first of some random places where at least `share` of it lies on the object, or at the best of them.
+pub fn placed(mask: &Mask, object: &Mask, share: f32, sampler: &mut Sampler) -> Mask {
+    let Some(extent) = mask.bounding_box() else { return mask.clone() };
+    let mut best = (share_on(mask, object), mask.clone());
+    for _ in 0..SHIFTS {
+        if best.0 >= share {
+            break;
         }
-        best.1
+        let (left, top) = (sampler.below(mask.width() - extent.width + 1), sampler.below(mask.height() - extent.height + 1));
+        let moved = mask.shifted_to(left, top);
+        let found = share_on(&moved, object);
+        if found > best.0 {
+            best = (found, moved);
+        }
     }
+    best.1
 }
 
 /// The share of a mask that lies on an object; 0 of an empty one.

@@ -2,6 +2,7 @@
 
 pub mod rectangle;
 pub mod resample;
+pub mod similarity;
 pub mod picture;
 pub mod json_lines;
 pub mod mask;

@@ -24,6 +24,11 @@ impl Rectangle {
         self.top + self.height
     }
 
+    /// Column and row of the middle, between pixels where a side is even.
+    pub fn middle(&self) -> [f32; 2] {
+        [self.left as f32 + (self.width - 1) as f32 / 2.0, self.top as f32 + (self.height - 1) as f32 / 2.0]
+    }
+
     /// The smallest rectangle that holds both.
     pub fn union(&self, other: &Self) -> Self {
         let (left, top) = (self.left.min(other.left), self.top.min(other.top));

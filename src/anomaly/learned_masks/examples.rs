@@ -3,16 +3,20 @@
 use crate::anomaly::inversion::{kind_at, resized_mask, split_rule};
 use crate::anomaly::learned_masks::MaskMetadata;
 use crate::anomaly::presets::{AugmentationKind, PresetName};
-use crate::data::augmentation::{Augmentation, Sample};
 use crate::data::dataset::{Dataset, DefectType, Pair};
 use crate::data::mask::Mask;
-use crate::data::picture::Picture;
+use crate::data::rectangle::Rectangle;
+use crate::data::similarity::Similarity;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::tensor::random::Sampler;
 
-/// Augmentation of real masks: stronger than in the training of pictures, which must stay sharp; most masks should be new.
-const AUGMENTATION: Augmentation = Augmentation { probability: 0.9, degrees: 20.0, least_crop: 0.6 };
+/// How far a varied mask is turned, in degrees to either side: as in the training of pictures, from whose masks the spatial encoder knows what to say.
+const DEGREES: f32 = 20.0;
+/// How much larger or smaller it is: as probably one as the other, so that sizes stay the real ones on average.
+const SCALE: f32 = 1.25;
+/// How far it is moved along each axis, as a share of the frame: far from all places of the training pairs the spatial encoder has nothing to say.
+const SHIFT: f32 = 0.125;
 
 /// One mask of a batch.
 #[derive(Clone, Debug)]
@@ -68,16 +72,33 @@ impl MaskExamples {
         let kind = kind_at(self.seed, purpose, step, position, self.masks.len());
         let mut sampler = Sampler::new(self.seed, &format!("{purpose} example"), &[step, position]);
         let template = sampler.below(self.templates);
-        let mask = if self.augmented { augmented_mask(&self.masks[kind], &mut sampler) } else { sampler.pick(&self.masks[kind]).clone() };
+        let mask = if self.augmented { varied_mask(&self.masks[kind], &mut sampler) } else { sampler.pick(&self.masks[kind]).clone() };
         MaskExample { mask, kind, template }
     }
 }
 
-/// One of the masks, flipped, turned and cropped; not empty when none of them is.
-pub(in crate::anomaly) fn augmented_mask(masks: &[Mask], sampler: &mut Sampler) -> Mask {
-    let mask = sampler.pick(masks).clone();
-    let picture = Picture::from_parts(mask.width(), mask.height(), vec![0.0; 3 * mask.width() * mask.height()]);
-    AUGMENTATION.apply(&Sample { picture, mask }, sampler).mask
+/// One of the masks as the type's next defect may have it: mirrored and upside down (1/2 each), turned, a little larger or smaller, and not far from
+/// where the mirrored one lies, all of it in the frame. Not empty when none of them is.
+pub(in crate::anomaly) fn varied_mask(masks: &[Mask], sampler: &mut Sampler) -> Mask {
+    let mask = sampler.pick(masks);
+    let mask = if sampler.chance(0.5) { mask.flipped_horizontally() } else { mask.clone() };
+    let mask = if sampler.chance(0.5) { mask.flipped_vertically() } else { mask };
+    let Some(extent) = mask.bounding_box() else { return mask };
+    let (width, height) = (mask.width(), mask.height());
+    let (degrees, scale) = (sampler.range(-DEGREES, DEGREES), SCALE.powf(sampler.range(-1.0, 1.0)));
+    // In the middle of the frame first, where nothing is cut off.
+    let to = Rectangle { left: 0, top: 0, width, height }.middle();
+    let turned = mask.moved(Similarity { from: extent.middle(), to, degrees, scale, mirrored: false });
+    // A line of single pixels can fall between those of the grid.
+    let turned = if turned.is_empty() { mask } else { turned };
+    let Some(size) = turned.bounding_box() else { return turned };
+    let mut first = |middle: f32, length: usize, side: usize| {
+        let start = middle + sampler.range(-SHIFT, SHIFT) * side as f32 - (length - 1) as f32 / 2.0;
+        start.round().clamp(0.0, (side - length) as f32) as usize
+    };
+    let [x, y] = extent.middle();
+    let (left, top) = (first(x, size.width, width), first(y, size.height, height));
+    turned.shifted_to(left, top)
 }
 
 /// The masks of a type's training pairs at `side` x `side` pixels.

@@ -1,6 +1,8 @@
 use super::*;
 use crate::anomaly::presets::{MaskSampling, PresetName};
+use crate::data::mask::Mask;
 use crate::error::exit_code;
+use crate::tensor::random::Sampler;
 use crate::testing::miniature::{self, World};
 use crate::testing::relative_error;
 
@@ -115,4 +117,27 @@ fn a_drawn_mask_depends_on_its_number_and_attempt_alone() {
     assert_ne!(together[0].picture, together[1].picture);
     assert_ne!(together[1].picture, together[2].picture);
     assert_eq!(exit_code(&painter.draw(&[(0, 0)], &|| Some(2)).unwrap_err()), 130);
+}
+
+#[test]
+fn varied_masks_keep_their_size_and_stay_where_they_may_be() {
+    let spot = Mask::from_fn(64, 48, |column, row| (column as f32 - 12.0).hypot(row as f32 - 11.0) < 6.0);
+    let (mut area, mut places) = (0, std::collections::HashSet::new());
+    for index in 0..2000 {
+        let draw = || varied_mask(std::slice::from_ref(&spot), &mut Sampler::new(index, "test", &[]));
+        let mask = draw();
+        assert_eq!(mask, draw(), "the same numbers, the same mask");
+        let [x, y] = mask.bounding_box().unwrap().middle();
+        let (across, down) = ((x - 12.0).abs().min((x - 51.0).abs()), (y - 11.0).abs().min((y - 36.0).abs()));
+        assert!(across <= 8.5 && down <= 6.5, "{across} and {down} from where the spot or its mirror image lies");
+        area += mask.area();
+        places.insert((x as usize, y as usize));
+    }
+    let ratio = area as f32 / (2000 * spot.area()) as f32;
+    assert!((0.95..1.08).contains(&ratio), "areas are {ratio} times the real ones");
+    assert!(places.len() > 300, "{} places", places.len());
+    let line = Mask::from_fn(64, 48, |column, row| row == 20 && column < 60);
+    assert!((0..500).all(|index| !varied_mask(std::slice::from_ref(&line), &mut Sampler::new(index, "test", &[])).is_empty()));
+    assert!(varied_mask(&[Mask::empty(8, 8)], &mut Sampler::new(0, "test", &[])).is_empty());
+    assert!(varied_mask(&[Mask::empty(8, 8).inverted()], &mut Sampler::new(0, "test", &[])).area() > 30);
 }

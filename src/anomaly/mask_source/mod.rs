@@ -1,4 +1,4 @@
-//! Where the masks of generated images come from: learned ones, augmented real masks, drawn shapes, or files. Mask `index` is a function of
+//! Where the masks of generated images come from: learned ones, varied real masks, drawn shapes, or files. Mask `index` is a function of
 //! (seed, object, type, index) and its normal picture alone.
 
 mod files;
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::anomaly::learned::Kind;
-use crate::anomaly::learned_masks::{augmented_mask, training_masks};
+use crate::anomaly::learned_masks::{training_masks, varied_mask};
 use crate::anomaly::mask_set;
 use crate::anomaly::presets::{MaskSampling, PresetName};
 use crate::data::dataset::DefectType;
 use crate::data::foreground::foreground;
 use crate::data::mask::Mask;
-use crate::data::mask_rules::{Fault, ON_OBJECT, share_on};
+use crate::data::mask_rules::{Fault, ON_OBJECT, placed, share_on};
 use crate::data::picture::Picture;
 use crate::data::procedural_masks::MaskPlan;
 use crate::digest::hexadecimal;
@@ -30,7 +30,7 @@ use learned::LearnedSource;
 pub enum MaskSource {
     /// Drawn from the embeddings in this file of `train-masks`, with other sampling than its own when that is given.
     Learned(PathBuf, Option<MaskSampling>),
-    /// The type's training masks, augmented.
+    /// The type's training masks, varied.
     Real,
     /// Drawn shapes with the sizes of the type's training masks.
     Procedural,
@@ -141,7 +141,7 @@ impl<'a> Masks<'a> {
         let mut hash = Sha256::new();
         match &self.source {
             Source::Learned(source) => source.hash(&mut hash)?,
-            Source::Real(masks) => hash_masks("real", masks.iter(), &mut hash),
+            Source::Real(masks) => hash_masks("real, varied", masks.iter(), &mut hash),
             Source::Procedural(plan) => {
                 hash.update(format!("{plan:?}"));
                 hash_masks("procedural", std::iter::empty(), &mut hash);
@@ -161,11 +161,11 @@ fn hash_masks<'a>(name: &str, masks: impl Iterator<Item = &'a Mask>, hash: &mut 
     }
 }
 
-/// A real mask, augmented so that it lies on the object as far as real masks do; the best of several draws when none does.
+/// A real mask, varied such that it lies on the object as far as real masks do; moved there where no draw did.
 fn on_object(masks: &[Mask], object: &Mask, sampler: &mut Sampler) -> Mask {
     let mut best: Option<(f32, Mask)> = None;
     for _ in 0..DRAWS {
-        let mask = augmented_mask(masks, sampler);
+        let mask = varied_mask(masks, sampler);
         let inside = share_on(&mask, object);
         if best.as_ref().is_none_or(|(most, _)| inside > *most) {
             best = Some((inside, mask));
@@ -174,5 +174,6 @@ fn on_object(masks: &[Mask], object: &Mask, sampler: &mut Sampler) -> Mask {
             break;
         }
     }
-    best.map_or_else(|| masks[0].clone(), |(_, mask)| mask)
+    let mask = best.map_or_else(|| masks[0].clone(), |(_, mask)| mask);
+    placed(&mask, object, ON_OBJECT, sampler)
 }

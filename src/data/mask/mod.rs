@@ -1,6 +1,7 @@
 //! Binary masks: where a defect is.
 
 mod distance;
+mod moved;
 mod regions;
 mod resize;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use super::*;
 use crate::data::picture::Picture;
+use crate::data::rectangle::Rectangle;
+use crate::data::similarity::Similarity;
 use crate::tensor::random::Sampler;
 
 /// Random masks of every density and many shapes, thin ones too.
@@ -163,4 +165,33 @@ fn corners_connect_regions() {
     let mask = Mask::from_fn(5, 4, |column, row| picture[row].as_bytes()[column] == b'#');
     assert_eq!(mask.regions(), [vec![1, 5], vec![4], vec![13, 14, 19], vec![16]]);
     assert!(Mask::empty(3, 3).regions().is_empty());
+}
+
+#[test]
+fn a_moved_mask_lies_where_it_was_sent() {
+    let mask = Mask::from_fn(9, 7, |column, row| (2..5).contains(&column) && row == 3);
+    let middle = mask.bounding_box().unwrap().middle();
+    assert_eq!(middle, [3.0, 3.0]);
+    let how = Similarity { from: middle, to: [6.0, 2.0], degrees: 0.0, scale: 1.0, mirrored: false };
+    assert_eq!(mask.moved(how), Mask::from_fn(9, 7, |column, row| (5..8).contains(&column) && row == 2));
+    let quarter = Mask::from_fn(9, 7, |column, row| column == 6 && (1..4).contains(&row));
+    assert_eq!(mask.moved(Similarity { degrees: 90.0, ..how }), quarter);
+    assert_eq!(mask.moved(Similarity { to: [3.0, 3.0], scale: 2.0, ..how }).bounding_box().unwrap().width, 6, "halves are rounded away from zero");
+    let corner = Mask::from_fn(9, 7, |column, row| column == 2 && row == 3);
+    assert_eq!(corner.moved(Similarity { to: [3.0, 3.0], mirrored: true, ..how }), Mask::from_fn(9, 7, |column, row| column == 4 && row == 3));
+    assert!(mask.moved(Similarity { to: [-40.0, 2.0], ..how }).is_empty());
+}
+
+#[test]
+fn a_shifted_mask_keeps_its_pixels() {
+    for mask in random_masks(200).filter(|mask| !mask.is_empty()) {
+        let extent = mask.bounding_box().unwrap();
+        let corners = [(0, 0), (mask.width() - extent.width, mask.height() - extent.height)];
+        for (left, top) in corners {
+            let shifted = mask.shifted_to(left, top);
+            assert_eq!(shifted.bounding_box().unwrap(), Rectangle { left, top, ..extent });
+            assert_eq!(shifted.shifted_to(extent.left, extent.top), mask);
+        }
+    }
+    assert!(Mask::empty(3, 2).shifted_to(1, 1).is_empty());
 }

@@ -1,10 +1,11 @@
 //! Crop&Paste: "Few-shot defect segmentation leveraging abundant defect-free training samples through normal background regularization and
 //! crop-and-paste operation" (Lin et al., 2021).
 
-use super::paste::{Move, pasted};
+use super::paste::pasted;
 use crate::data::augmentation::Sample;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
+use crate::data::similarity::Similarity;
 use crate::tensor::random::Sampler;
 
 /// How much of a defect has to lie on the object, and draws until it does.
@@ -19,8 +20,8 @@ pub(super) fn draw(normal: &Picture, object: &Mask, defect: &Sample, sampler: &m
     let mut best: Option<(f32, Sample)> = None;
     for _ in 0..DRAWS {
         let place = if places.is_empty() { sampler.below(object.pixels().len()) } else { *sampler.pick(&places) };
-        let how = Move {
-            from: [area.left as f32 + (area.width - 1) as f32 / 2.0, area.top as f32 + (area.height - 1) as f32 / 2.0],
+        let how = Similarity {
+            from: area.middle(),
             to: [(place % object.width()) as f32, (place / object.width()) as f32],
             degrees: sampler.range(0.0, 360.0),
             scale: sampler.range(0.8, 1.2),

@@ -1,9 +1,10 @@
 //! CutPaste: "CutPaste: self-supervised learning for anomaly detection and localization" (Li et al., CVPR 2021), both of its kinds.
 
-use super::paste::{Move, pasted};
+use super::paste::pasted;
 use crate::data::augmentation::Sample;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
+use crate::data::similarity::Similarity;
 use crate::tensor::random::Sampler;
 
 /// A patch (2 to 15 % of the picture, sides 0.3 to 3.3) or a scar (2 to 16 by 10 to 25 of 256 pixels, turned by up to 45 degrees) of a square normal
@@ -24,7 +25,7 @@ pub(super) fn draw(normal: &Picture, sampler: &mut Sampler) -> Sample {
     let within = |position: usize, axis: usize| (position as f32 - from[axis]).abs() <= half[axis];
     let shape = Mask::from_fn(normal.width(), normal.height(), |column, row| within(column, 0) && within(row, 1));
     let jitter = [0; 3].map(|_| sampler.range(0.9, 1.1));
-    pasted(normal, normal, &shape, Move { from, to, degrees, scale: 1.0, mirrored: false }, |color| jittered(color, jitter))
+    pasted(normal, normal, &shape, Similarity { from, to, degrees, scale: 1.0, mirrored: false }, |color| jittered(color, jitter))
 }
 
 /// Brightness, contrast and saturation multiplied.

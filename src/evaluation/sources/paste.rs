@@ -3,43 +3,19 @@
 use crate::data::augmentation::Sample;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
-
-/// How a piece is moved: what is at `from` comes to `to` (column, row), turned, scaled and perhaps mirrored about that point.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Move {
-    pub from: [f32; 2],
-    pub to: [f32; 2],
-    pub degrees: f32,
-    pub scale: f32,
-    pub mirrored: bool,
-}
-
-impl Move {
-    /// Where the pixel that comes to (column, row) was.
-    fn origin(&self, column: usize, row: usize) -> [f32; 2] {
-        let (sine, cosine) = self.degrees.to_radians().sin_cos();
-        let (x, y) = ((column as f32 - self.to[0]) / self.scale, (row as f32 - self.to[1]) / self.scale);
-        let (across, down) = (cosine * x + sine * y, cosine * y - sine * x);
-        [self.from[0] + if self.mirrored { -across } else { across }, self.from[1] + down]
-    }
-}
+use crate::data::similarity::Similarity;
 
 /// `onto` with the part of `piece` that `shape` marks laid onto it, recoloured; the mask is where it came to lie, empty when beyond the border.
 /// All three have one size.
-pub(super) fn pasted(onto: &Picture, piece: &Picture, shape: &Mask, how: Move, recolour: impl Fn([f32; 3]) -> [f32; 3]) -> Sample {
+pub(super) fn pasted(onto: &Picture, piece: &Picture, shape: &Mask, how: Similarity, recolour: impl Fn([f32; 3]) -> [f32; 3]) -> Sample {
     let (width, height) = (onto.width(), onto.height());
+    let mask = shape.moved(how);
     let mut pixels = onto.pixels().to_vec();
-    let mut inside = vec![false; width * height];
-    for index in 0..width * height {
+    for (index, pixel) in pixels.chunks_exact_mut(3).enumerate().filter(|(index, _)| mask.pixels()[*index]) {
         let [x, y] = how.origin(index % width, index / width);
-        let (column, row) = (x.round(), y.round());
-        if column < 0.0 || row < 0.0 || column >= width as f32 || row >= height as f32 || !shape.at(column as usize, row as usize) {
-            continue;
-        }
-        inside[index] = true;
-        pixels[3 * index..3 * index + 3].copy_from_slice(&recolour(between(piece, x, y)));
+        pixel.copy_from_slice(&recolour(between(piece, x, y)));
     }
-    Sample { picture: Picture::from_parts(width, height, pixels), mask: Mask::from_parts(width, height, inside) }
+    Sample { picture: Picture::from_parts(width, height, pixels), mask }
 }
 
 /// Bilinear; the border's pixels continue beyond it.

@@ -2,9 +2,10 @@ use super::*;
 use crate::data::dataset::{Dataset, SplitRule};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
+use crate::data::similarity::Similarity;
 use crate::tensor::random::Sampler;
 use crate::testing::miniature;
-use paste::{Move, pasted};
+use paste::pasted;
 
 fn material(sources: &[Source]) -> Result<Material> {
     let folder = tempfile::tempdir().unwrap();
@@ -57,12 +58,12 @@ fn a_piece_comes_to_its_place() {
     let piece = Picture::from_parts(8, 8, (0..192).map(|index| (index / 3) as f32 / 64.0).collect());
     let onto = Picture::from_parts(8, 8, vec![-1.0; 192]);
     let shape = Mask::from_fn(8, 8, |column, row| (1..4).contains(&column) && row == 2);
-    let how = Move { from: [2.0, 2.0], to: [5.0, 4.0], degrees: 90.0, scale: 1.0, mirrored: false };
+    let how = Similarity { from: [2.0, 2.0], to: [5.0, 4.0], degrees: 90.0, scale: 1.0, mirrored: false };
     let sample = pasted(&onto, &piece, &shape, how, |color| color);
     assert_eq!(sample.mask, Mask::from_fn(8, 8, |column, row| column == 5 && (3..6).contains(&row)), "a quarter turn");
     let found = sample.picture.pixel(5, 5)[0];
     assert!((found - piece.pixel(3, 2)[0]).abs() < 1e-5 || (found - piece.pixel(1, 2)[0]).abs() < 1e-5, "an end of the line: {found}");
-    let beyond = Move { to: [50.0, 4.0], ..how };
+    let beyond = Similarity { to: [50.0, 4.0], ..how };
     assert!(pasted(&onto, &piece, &shape, beyond, |color| color).mask.is_empty());
 }
 

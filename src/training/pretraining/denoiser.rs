@@ -74,21 +74,6 @@ impl Task for DenoiserTask<'_> {
     }
 }
 
-/// Maps [0, 1] onto itself such that the middle, [`MIDDLE`], is drawn from `density` times as densely as the rest: there shapes and colours are decided.
-fn decisive(position: f32, density: f32) -> f32 {
-    let (from, to) = MIDDLE;
-    let rest = 1.0 / (density * (to - from) + 1.0 - (to - from));
-    let (before, within) = (rest * from, density * rest * (to - from));
-    match position {
-        early if early < before => early / rest,
-        middle if middle < before + within => from + (middle - before) / (density * rest),
-        late => to + (late - before - within) / rest,
-    }
-}
-
-/// The part of all time steps that is drawn oftener.
-pub const MIDDLE: (f32, f32) = (0.2, 0.8);
-
 /// Sampler steps of a preview, and its guidance.
 const PREVIEW_STEPS: usize = 20;
 const PREVIEW_GUIDANCE: f64 = 2.0;
@@ -170,9 +155,9 @@ impl DenoiserStage {
     }
 
     fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
-        let DenoiserRecipe { batch, steps, finishing_steps, small_every, empty_captions, middle_density, .. } = self.recipe;
+        let DenoiserRecipe { batch, steps, finishing_steps, small_every, empty_captions, small_times, large_times, .. } = self.recipe;
         let large = step + finishing_steps >= steps && step % small_every != small_every - 1;
-        let (latents, count) = if large { (&pool.large, batch.div_ceil(4)) } else { (&pool.small, batch) };
+        let (latents, count, times) = if large { (&pool.large, batch.div_ceil(4), large_times) } else { (&pool.small, batch, small_times) };
         let side = latents.side();
         let mut order = Sampler::new(self.seed, "pretraining batch", &[step]);
         let (mut latent, mut captions, mut timesteps) = (Vec::new(), Vec::new(), Vec::new());
@@ -181,7 +166,7 @@ impl DenoiserStage {
             latents.append(picture, pool.scale as f32, &mut latent)?;
             captions.extend_from_slice(if order.chance(empty_captions) { &pool.empty } else { latents.caption(picture)? });
             // One time step from each of `count` equal parts: less variance than free draws.
-            let position = decisive((index as f32 + order.uniform()) / count as f32, middle_density);
+            let position = times.of((index as f32 + order.uniform()) / count as f32);
             timesteps.push(((position * self.schedule.train_timesteps() as f32) as i32).min(self.schedule.train_timesteps() as i32 - 1));
         }
         // Which picture gets which part must not depend on its place in the batch.
@@ -190,24 +175,5 @@ impl DenoiserStage {
         let latent = Tensor::from_f32(latent, &[count, side, side, pool.small.channels()])?.to_device(self.unet.placement().device)?;
         let tokens = pool.empty.len();
         Ok(Batch { latent, captions: Tensor::from_i32(captions, &[count, tokens])?, timesteps })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_middle_is_drawn_oftener() {
-        const DENSITY: f32 = 2.5;
-        assert_eq!(decisive(0.0, DENSITY), 0.0);
-        assert!((decisive(1.0, DENSITY) - 1.0).abs() < 1e-6);
-        let drawn: Vec<f32> = (0..1000).map(|index| decisive((index as f32 + 0.5) / 1000.0, DENSITY)).collect();
-        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
-        let count = |from, to| drawn.iter().filter(|&&position| (from..to).contains(&position)).count() as f32;
-        let density = |from: f32, to: f32| count(from, to) / (to - from);
-        assert!(
-            (density(0.25, 0.75) / density(0.05, 0.15) - DENSITY).abs() < 0.1 && (density(0.25, 0.75) / density(0.85, 0.95) - DENSITY).abs() < 0.1
-        );
     }
 }

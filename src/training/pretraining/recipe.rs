@@ -102,10 +102,42 @@ pub struct DenoiserRecipe {
     pub average: f64,
     /// Share of captions replaced by the empty one.
     pub empty_captions: f32,
-    /// How many times as densely as the others the middle time steps are drawn ([`super::denoiser::MIDDLE`]).
-    pub middle_density: f32,
+    /// Time steps that are drawn oftener for small pictures.
+    pub small_times: Emphasis,
+    /// The same for large ones.
+    pub large_times: Emphasis,
     /// Limit of the signal-to-noise ratio snr in the velocity loss's weight min(limit + 1, snr + 1) / (snr + 1), after Hang et al. 2023.
     pub snr_limit: f64,
+}
+
+/// A part of all time steps, from 0 to 1, that is drawn more densely than the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Emphasis {
+    /// Where it begins.
+    pub from: f32,
+    /// Where it ends.
+    pub to: f32,
+    /// How many times as densely it is drawn.
+    pub density: f32,
+}
+
+impl Emphasis {
+    /// The middle, where colours and the forms of marks are decided.
+    const fn middle(density: f32) -> Self {
+        Self { from: 0.2, to: 0.8, density }
+    }
+
+    /// Maps [0, 1] onto itself such that even draws come out as dense as this says.
+    pub fn of(self, position: f32) -> f32 {
+        let Self { from, to, density } = self;
+        let rest = 1.0 / (density * (to - from) + 1.0 - (to - from));
+        let (before, within) = (rest * from, density * rest * (to - from));
+        match position {
+            early if early < before => early / rest,
+            middle if middle < before + within => from + (middle - before) / (density * rest),
+            late => to + (late - before - within) / rest,
+        }
+    }
 }
 
 /// The embedded base model. One group in each normalisation: with few channels a group, the normalisation would take the picture's mean colour away.
@@ -263,7 +295,8 @@ impl Recipe {
                 warm_up: 200,
                 average: 0.999,
                 empty_captions: 0.1,
-                middle_density: 2.5,
+                small_times: Emphasis::middle(2.5),
+                large_times: Emphasis::middle(2.5),
                 snr_limit: 5.0,
             },
         }
@@ -281,7 +314,8 @@ impl Recipe {
                 small_framings: &[Framing::Detail, Framing::CloseUp, Framing::Detail, Framing::Whole],
                 first_picture: 2 << 32,
                 learning_rate: 8e-4,
-                middle_density: 1.5,
+                small_times: Emphasis::middle(1.5),
+                large_times: Emphasis::middle(1.5),
                 ..tiny.denoiser
             },
             ..tiny
@@ -289,19 +323,21 @@ impl Recipe {
     }
 
     /// The embedded base model's last part: its UNet on other pictures once more, most of them large and of whole parts, so that outlines are learned.
+    /// An outline spans hundreds of cells, over which the noise is averaged away: it is decided at time steps at which nothing else can be seen yet.
     pub fn parts() -> Self {
         let detail = Self::detail();
         Self {
             name: "parts",
             denoiser: DenoiserRecipe {
-                steps: 18_000,
-                finishing_steps: 17_800,
+                steps: 14_000,
+                finishing_steps: 13_800,
                 small_every: 3,
                 small_pictures: 8_000,
                 small_framings: &[Framing::Detail, Framing::CloseUp],
                 large_pictures: 6_000,
                 large_framings: &[Framing::Part, Framing::Whole, Framing::Part, Framing::Detail],
                 first_picture: 3 << 32,
+                large_times: Emphasis { from: 0.65, to: 1.0, density: 4.0 },
                 ..detail.denoiser
             },
             ..detail

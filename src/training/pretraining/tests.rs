@@ -1,10 +1,11 @@
 use super::*;
+use crate::data::pretraining::Framing;
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
 use crate::training::pretraining::latents::Latents;
-use crate::training::pretraining::recipe::DenoiserRecipe;
+use crate::training::pretraining::recipe::{DenoiserRecipe, Emphasis};
 
 fn run(folder: &Path) -> Pretraining {
     Pretraining { recipe: Recipe::smoke(), seed: 3, folder: folder.to_owned(), checkpoint_every: 2, preview_every: 100, device: Device::Cpu }
@@ -90,4 +91,17 @@ fn smoothness_and_divergence_of_known_values() {
     assert_eq!(autoencoder::divergence(&zeros, &zeros).unwrap().item().unwrap(), 0.0);
     let off = autoencoder::peak_signal_to_noise(&Tensor::full(0.2, &[1, 8, 8, 3]), &Tensor::zeros(&[1, 8, 8, 3])).unwrap();
     assert!((off - 20.0).abs() < 1e-4, "an error of a tenth of the range is 20 dB, found {off}");
+}
+
+#[test]
+fn emphasised_time_steps_are_drawn_oftener() {
+    for emphasis in [Emphasis { from: 0.2, to: 0.8, density: 2.5 }, Emphasis { from: 0.65, to: 1.0, density: 4.0 }] {
+        assert_eq!(emphasis.of(0.0), 0.0);
+        assert!((emphasis.of(1.0) - 1.0).abs() < 1e-6);
+        let drawn: Vec<f32> = (0..10_000).map(|index| emphasis.of((index as f32 + 0.5) / 10_000.0)).collect();
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
+        let density = |from: f32, to: f32| drawn.iter().filter(|&&position| (from..to).contains(&position)).count() as f32 / (to - from);
+        let ratio = density(emphasis.from, emphasis.to) / density(0.0, emphasis.from);
+        assert!((ratio - emphasis.density).abs() < 0.05, "{emphasis:?}: {ratio}");
+    }
 }
