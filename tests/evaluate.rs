@@ -37,11 +37,11 @@ fn one_table_of_all_sources_whatever_happens_on_the_way() {
     let arguments = ["--generated", "pairs", "--compare", "--seeds", "2"];
     let output = succeed(world.evaluate("whole", &arguments));
     let table = String::from_utf8(output.stdout).unwrap();
-    for source in ["generated", "real", "crop-paste", "cut-paste", "draem"] {
+    for source in ["generated ", "generated+real", "real", "crop-paste", "cut-paste", "draem"] {
         assert!(table.lines().any(|line| line.starts_with(source) && line.contains('±')), "{table}");
     }
     let (csv, json) = results(&world.path("whole"));
-    assert_eq!(csv.lines().count(), 1 + 5 * 3, "each source's object and its two types: {csv}");
+    assert_eq!(csv.lines().count(), 1 + 6 * 3, "each source's object and its two types: {csv}");
     assert_eq!(json["rows"][0]["metrics"]["pixel_auroc"]["values"].as_array().unwrap().len(), 2);
 
     for (number, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {

@@ -29,8 +29,8 @@ const CLASSIFIER_EPOCHS: u64 = 30;
 #[command(after_help = "The defaults are the paper's and meant for full-size data: hours per object without a GPU. For the demo's data on a CPU:\n\
     anodiff evaluate --generated anodiff-demo/generated --data anodiff-demo/data --out evaluation --compare \\\n    \
     --resolution 128 --width 8 --steps 300 --learning-rate 0.001\n\n\
-    Sources: generated (the pairs of --generated), real (the real training pairs, augmented), crop-paste (real defects pasted onto normal pictures),\n\
-    cut-paste (patches and scars of the normal picture itself), draem (foreign texture under Perlin noise).")]
+    Sources: generated (the pairs of --generated), real (the real training pairs, augmented), generated+real (one as often as the other),\n\
+    crop-paste (real defects pasted onto normal pictures), cut-paste (patches and scars of the normal picture itself), draem (foreign texture under Perlin noise).")]
 pub struct Arguments {
     /// Folder of generated pairs: <DIR>/<object>/{test/<type>,ground_truth/<type>}
     #[arg(long, value_name = "DIR")]
@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objects: Option<Vec<String>>,
-    /// Where training defects come from, separated by commas: generated, real, crop-paste, cut-paste, draem [default: generated]
+    /// Where training defects come from, separated by commas: generated, generated+real, real, crop-paste, cut-paste, draem [default: generated]
     #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with = "compare")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<Vec<String>>,
@@ -172,7 +172,7 @@ impl Arguments {
     /// Each once.
     fn sources(&self) -> Result<Vec<Source>> {
         if self.compare {
-            return Ok(Source::ALL.into_iter().filter(|source| *source != Source::Generated || self.generated.is_some()).collect());
+            return Ok(Source::ALL.into_iter().filter(|source| !source.needs_generated() || self.generated.is_some()).collect());
         }
         let mut sources = Vec::new();
         for name in self.sources.as_deref().unwrap_or(&["generated".to_owned()]) {

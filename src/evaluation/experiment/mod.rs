@@ -62,8 +62,8 @@ impl Plan {
         if self.sources.is_empty() || self.seeds.is_empty() || self.pairs_per_type == 0 {
             invalid_input!("expected at least one source, one seed and one pair a type");
         }
-        if self.sources.contains(&Source::Generated) && generated.is_none() {
-            invalid_input!("the source generated needs --generated DIR, the folder that `anodiff generate --out` filled");
+        if let Some(source) = self.sources.iter().find(|source| source.needs_generated() && generated.is_none()) {
+            invalid_input!("the source {} needs --generated DIR, the folder that `anodiff generate --out` filled", source.name());
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl<'a> Bench<'a> {
             note(&format!("{name}: no pair is left for testing, so there is nothing to find"));
         }
         let types = self.material.types(Source::Generated);
-        if self.plan.sources.contains(&Source::Generated) && types.len() < self.object.types.len() {
+        if self.plan.sources.iter().any(|source| source.needs_generated()) && types.len() < self.object.types.len() {
             let missing = self.object.types.iter().enumerate().filter(|(kind, _)| !types.contains(kind)).map(|(_, found)| found.name.as_str());
             note(&format!("{name}: nothing was generated of {}", missing.collect::<Vec<_>>().join(", ")));
         }

@@ -52,6 +52,7 @@ impl Material {
     pub fn load(object: &Object, generated: Option<&Object>, sources: &[Source], amounts: Amounts) -> Result<Self> {
         let side = amounts.side;
         let needs = |source| sources.contains(&source);
+        let needs_generated = sources.iter().any(|source| source.needs_generated());
         if object.normals.is_empty() {
             invalid_input!("{}: no normal picture in train/good to train on", object.name);
         }
@@ -59,11 +60,11 @@ impl Material {
         let objects = if needs(Source::CropPaste) { normals.par_iter().map(|normal| foreground(&normal.picture())).collect() } else { Vec::new() };
         let real = object.types.iter().map(|found| load_pairs(found.training_pairs(amounts.split), side)).collect::<Result<Vec<_>>>()?;
         let pairs = |name: &str| -> &[Pair] {
-            let found = generated.filter(|_| needs(Source::Generated)).and_then(|object| object.types.iter().find(|found| found.name == name));
+            let found = generated.filter(|_| needs_generated).and_then(|object| object.types.iter().find(|found| found.name == name));
             found.map_or(&[], |found| &found.pairs[..found.pairs.len().min(amounts.pairs_per_type)])
         };
         let generated = object.types.iter().map(|found| load_pairs(pairs(&found.name), side)).collect::<Result<Vec<_>>>()?;
-        if needs(Source::Generated) && generated.iter().all(Vec::is_empty) {
+        if needs_generated && generated.iter().all(Vec::is_empty) {
             let names: Vec<&str> = object.types.iter().map(|found| found.name.as_str()).collect();
             invalid_input!("--generated has no pair of {}; expected {}/test/TYPE/* with TYPE of {}", object.name, object.name, names.join(", "));
         }
@@ -77,10 +78,20 @@ impl Material {
         sampler.pick(&self.normals)
     }
 
-    /// Types (positions in the data set) that a source has pictures of.
+    /// Types (positions in the data set) that a source has pictures of: both kinds of them where it takes both.
     pub fn types(&self, source: Source) -> Vec<usize> {
-        let pools = if source == Source::Generated { &self.generated } else { &self.real };
-        (0..pools.len()).filter(|&kind| !pools[kind].is_empty()).collect()
+        let pools = self.pools(source);
+        (0..self.real.len()).filter(|&kind| pools.iter().all(|pool| !pool[kind].is_empty())).collect()
+    }
+
+    /// The pairs by type that a source takes.
+    fn pools(&self, source: Source) -> Vec<&[Vec<Specimen>]> {
+        match source {
+            Source::Generated => vec![&self.generated],
+            Source::GeneratedAndReal => vec![&self.generated, &self.real],
+            Source::Real | Source::CropPaste => vec![&self.real],
+            Source::CutPaste | Source::Perlin => Vec::new(),
+        }
     }
 
     /// A random picture with a defect of a source, and its type where the source has types. Every type is as probable.
@@ -94,8 +105,12 @@ impl Material {
             bail!("the material has nothing for the source {}", source.name());
         }
         let kind = if has_types { *sampler.pick(&types) } else { 0 };
+        let source = match source {
+            Source::GeneratedAndReal => *sampler.pick(&[Source::Generated, Source::Real]),
+            other => other,
+        };
         let specimen = match source {
-            Source::Generated => sampler.pick(&self.generated[kind]).clone(),
+            Source::Generated | Source::GeneratedAndReal => sampler.pick(&self.generated[kind]).clone(),
             Source::Real => {
                 let sample = sampler.pick(&self.real[kind]).sample();
                 Augmentation { probability: 0.9, ..Augmentation::default() }.apply(&sample, sampler).into()
@@ -118,12 +133,7 @@ impl Material {
     /// A digest of all that a source draws from: two runs with equal digests and seeds train on the same pictures.
     pub fn digest(&self, source: Source) -> String {
         let mut hash = Sha256::new();
-        let pools = match source {
-            Source::Generated => &self.generated[..],
-            Source::Real | Source::CropPaste => &self.real[..],
-            Source::CutPaste | Source::Perlin => &[],
-        };
-        for pool in std::iter::once(&self.normals).chain(pools) {
+        for pool in std::iter::once(&self.normals).chain(self.pools(source).into_iter().flatten()) {
             hash.update((pool.len() as u64).to_le_bytes());
             pool.iter().for_each(|specimen| specimen.hash(&mut hash));
         }

@@ -20,6 +20,8 @@ use crate::invalid_input;
 pub enum Source {
     /// A folder of generated pairs.
     Generated,
+    /// The generated pairs and the real training pairs that they were learned from, one as often as the other: what who has both would train on.
+    GeneratedAndReal,
     /// The real training pairs alone, augmented as for training the generator: flips, turns, crops around the defect.
     Real,
     /// Crop&Paste (Lin et al., IECON 2021): a real training defect, turned and scaled, pasted onto a normal picture.
@@ -33,12 +35,13 @@ pub enum Source {
 
 impl Source {
     /// All, in the order of tables.
-    pub const ALL: [Self; 5] = [Self::Generated, Self::Real, Self::CropPaste, Self::CutPaste, Self::Perlin];
+    pub const ALL: [Self; 6] = [Self::Generated, Self::GeneratedAndReal, Self::Real, Self::CropPaste, Self::CutPaste, Self::Perlin];
 
     /// The name on the command line, in folders and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Generated => "generated",
+            Self::GeneratedAndReal => "generated+real",
             Self::Real => "real",
             Self::CropPaste => "crop-paste",
             Self::CutPaste => "cut-paste",
@@ -55,8 +58,13 @@ impl Source {
         }
     }
 
+    /// Whether it takes generated pairs.
+    pub fn needs_generated(self) -> bool {
+        matches!(self, Self::Generated | Self::GeneratedAndReal)
+    }
+
     /// Whether its pictures show the data set's own types, so that a classifier can learn from them.
     pub fn has_types(self) -> bool {
-        matches!(self, Self::Generated | Self::Real | Self::CropPaste)
+        matches!(self, Self::Generated | Self::GeneratedAndReal | Self::Real | Self::CropPaste)
     }
 }

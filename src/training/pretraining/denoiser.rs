@@ -155,8 +155,8 @@ impl DenoiserStage {
     }
 
     fn batch(&self, pool: &Pool, step: u64) -> Result<Batch> {
-        let DenoiserRecipe { batch, steps, finishing_steps, small_every, empty_captions, small_times, large_times, .. } = self.recipe;
-        let large = step + finishing_steps >= steps && step % small_every != small_every - 1;
+        let DenoiserRecipe { batch, small_steps, small_every, empty_captions, small_times, large_times, .. } = self.recipe;
+        let large = step >= small_steps && step % small_every != small_every - 1;
         let (latents, count, times) = if large { (&pool.large, batch.div_ceil(4), large_times) } else { (&pool.small, batch, small_times) };
         let side = latents.side();
         let mut order = Sampler::new(self.seed, "pretraining batch", &[step]);

@@ -168,7 +168,7 @@ impl Pretraining {
         Plan { checkpoint_every: self.checkpoint_every, validate_every: self.preview_every, ..Plan::new(label, steps, schedule) }
     }
 
-    /// What a stage's checkpoints belong to. The numbers of steps are left out: they only say when the last part begins.
+    /// What a stage's checkpoints belong to. The numbers of steps are left out: they only say when the learning rate falls.
     fn identity(&self, stage: &str, mut config: Value) -> Identity {
         if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_object_mut) {
             recipe.remove("steps");

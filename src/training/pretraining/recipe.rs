@@ -76,9 +76,11 @@ pub struct TextRecipe {
 pub struct DenoiserRecipe {
     /// Optimiser steps, finishing ones included.
     pub steps: u64,
-    /// Steps at the end, while the learning rate falls: the others come from small pictures alone.
+    /// Steps at the end while the learning rate falls.
     pub finishing_steps: u64,
-    /// Among the finishing steps every how many are on small pictures; the others are on large ones.
+    /// Steps at the start that are on small pictures alone.
+    pub small_steps: u64,
+    /// After those, every how many are on small pictures; the others are on large ones.
     pub small_every: u64,
     /// Small latents a step; a step on large ones has a quarter as many.
     pub batch: usize,
@@ -283,6 +285,7 @@ impl Recipe {
             denoiser: DenoiserRecipe {
                 steps: 19_000,
                 finishing_steps: 12_000,
+                small_steps: 7_000,
                 small_every: 2,
                 batch: 16,
                 small_pictures: 20_000,
@@ -311,6 +314,7 @@ impl Recipe {
             denoiser: DenoiserRecipe {
                 steps: 9_000,
                 finishing_steps: 6_000,
+                small_steps: 3_000,
                 small_framings: &[Framing::Detail, Framing::CloseUp, Framing::Detail, Framing::Whole],
                 first_picture: 2 << 32,
                 learning_rate: 8e-4,
@@ -331,6 +335,7 @@ impl Recipe {
             denoiser: DenoiserRecipe {
                 steps: 14_000,
                 finishing_steps: 13_800,
+                small_steps: 0,
                 small_every: 3,
                 small_pictures: 8_000,
                 small_framings: &[Framing::Detail, Framing::CloseUp],
@@ -358,6 +363,7 @@ impl Recipe {
             denoiser: DenoiserRecipe {
                 steps: 6,
                 finishing_steps: 2,
+                small_steps: 4,
                 batch: 4,
                 small_pictures: 12,
                 large_pictures: 4,

@@ -1,6 +1,6 @@
 use super::*;
-use crate::data::pretraining::Framing;
 use crate::autograd::Var;
+use crate::data::pretraining::Framing;
 use crate::device::Device;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
