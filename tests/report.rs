@@ -113,7 +113,7 @@ fn everything_below_a_folder_is_on_one_page_that_a_browser_shows() {
     assert_eq!(result["tables"], tables);
     assert_eq!(tables["quality-quality"]["rows"].as_array().unwrap().len(), 3);
     let csv = fs::read_to_string(world.path("all/report-evaluation-comparison.csv")).unwrap();
-    assert_eq!(csv.lines().count(), 1 + 5, "{csv}");
+    assert_eq!(csv.lines().count(), 1 + 6, "{csv}");
     assert_eq!(tables.as_object().unwrap().len(), html.matches("<table>").count());
     for name in tables.as_object().unwrap().keys() {
         assert!(world.path(&format!("all/report-{name}.csv")).is_file(), "{name}");
