@@ -142,19 +142,26 @@ impl MaskRules {
 /// The mask where it is, or at the first of some random places where at least `share` of it lies on the object, or at the best of them.
 pub fn placed(mask: &Mask, object: &Mask, share: f32, sampler: &mut Sampler) -> Mask {
     let Some(extent) = mask.bounding_box() else { return mask.clone() };
-    let mut best = (share_on(mask, object), mask.clone());
-    for _ in 0..SHIFTS {
-        if best.0 >= share {
+    let moved = (0..SHIFTS).map(|_| {
+        let (left, top) = (sampler.below(mask.width() - extent.width + 1), sampler.below(mask.height() - extent.height + 1));
+        mask.shifted_to(left, top)
+    });
+    best_on(object, share, std::iter::once(mask.clone()).chain(moved), |mask| mask).unwrap_or_else(|| mask.clone())
+}
+
+/// The first candidate whose mask lies on the object with at least `share` of its pixels, or the one that does so most; no further one is drawn.
+pub fn best_on<T>(object: &Mask, share: f32, candidates: impl IntoIterator<Item = T>, mask: impl Fn(&T) -> &Mask) -> Option<T> {
+    let mut best: Option<(f32, T)> = None;
+    for candidate in candidates {
+        let inside = share_on(mask(&candidate), object);
+        if best.as_ref().is_none_or(|(most, _)| inside > *most) {
+            best = Some((inside, candidate));
+        }
+        if inside >= share {
             break;
         }
-        let (left, top) = (sampler.below(mask.width() - extent.width + 1), sampler.below(mask.height() - extent.height + 1));
-        let moved = mask.shifted_to(left, top);
-        let found = share_on(&moved, object);
-        if found > best.0 {
-            best = (found, moved);
-        }
     }
-    best.1
+    best.map(|(_, candidate)| candidate)
 }
 
 /// The share of a mask that lies on an object; 0 of an empty one.

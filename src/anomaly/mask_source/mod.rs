@@ -15,7 +15,7 @@ use crate::anomaly::presets::{MaskSampling, PresetName};
 use crate::data::dataset::DefectType;
 use crate::data::foreground::foreground;
 use crate::data::mask::Mask;
-use crate::data::mask_rules::{Fault, ON_OBJECT, placed, share_on};
+use crate::data::mask_rules::{Fault, ON_OBJECT, best_on, placed};
 use crate::data::picture::Picture;
 use crate::data::procedural_masks::MaskPlan;
 use crate::digest::hexadecimal;
@@ -163,17 +163,6 @@ fn hash_masks<'a>(name: &str, masks: impl Iterator<Item = &'a Mask>, hash: &mut 
 
 /// A real mask, varied such that it lies on the object as far as real masks do; moved there where no draw did.
 fn on_object(masks: &[Mask], object: &Mask, sampler: &mut Sampler) -> Mask {
-    let mut best: Option<(f32, Mask)> = None;
-    for _ in 0..DRAWS {
-        let mask = varied_mask(masks, sampler);
-        let inside = share_on(&mask, object);
-        if best.as_ref().is_none_or(|(most, _)| inside > *most) {
-            best = Some((inside, mask));
-        }
-        if inside >= ON_OBJECT {
-            break;
-        }
-    }
-    let mask = best.map_or_else(|| masks[0].clone(), |(_, mask)| mask);
-    placed(&mask, object, ON_OBJECT, sampler)
+    let varied = best_on(object, ON_OBJECT, (0..DRAWS).map(|_| varied_mask(masks, sampler)), |mask| mask);
+    placed(&varied.unwrap_or_else(|| masks[0].clone()), object, ON_OBJECT, sampler)
 }
