@@ -1,10 +1,11 @@
-//! Every kernel compiles through the real NVRTC for every architecture and element type that it claims, within the registers of `kernel_limits.txt`;
-//! the tensor-core kernels' machine code uses tensor cores; and the build script refuses kernels that could not be launched.
+//! Every kernel compiles through the real NVRTC for every architecture and element type that it claims, within the registers, spills and stack of
+//! `kernel_limits.txt`; the tensor-core kernels' machine code uses tensor cores; and the build script refuses kernels that could not be launched.
 
 mod sass;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -104,49 +105,84 @@ fn every_kernel_compiles_within_its_limits_everywhere() {
     }
 }
 
-/// The most registers and spilled bytes of each entry point.
-fn needs(report: &Value) -> BTreeMap<String, [u64; 2]> {
-    let mut found: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+/// What an entry point takes, at most over all architectures and element types.
+#[derive(Clone, Copy, Debug, Default)]
+struct Need {
+    /// Of a thread.
+    registers: u64,
+    /// Bytes that a thread stores and loads because registers ran out.
+    spilled: u64,
+    /// Bytes of a thread's stack: what is spilled, and arrays that are indexed by a variable.
+    stack: u64,
+}
+
+impl Need {
+    fn most(self, other: Self) -> Self {
+        Self { registers: self.registers.max(other.registers), spilled: self.spilled.max(other.spilled), stack: self.stack.max(other.stack) }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{} {} {}", self.registers, self.spilled, self.stack)
+    }
+}
+
+/// What each entry point takes.
+fn needs(report: &Value) -> BTreeMap<String, Need> {
+    let mut found: BTreeMap<String, Need> = BTreeMap::new();
     for row in report["kernels"].as_array().expect("a list") {
         let number = |name: &str| row[name].as_u64().expect("a number");
+        let spilled = number("spill_stores") + number("spill_loads");
+        let need = Need { registers: number("registers").next_multiple_of(STEP), spilled, stack: number("stack") };
         let most = found.entry(row["entry"].as_str().expect("a name").to_owned()).or_default();
-        *most = [most[0].max(number("registers").next_multiple_of(STEP)), most[1].max(number("spill_stores") + number("spill_loads"))];
+        *most = most.most(need);
     }
     assert!(!found.is_empty(), "nothing was compiled");
     found
 }
 
 /// Compares with `tests/kernel_limits.txt`, or writes it anew with ANODIFF_UPDATE_LIMITS=1.
-fn check_limits(found: &BTreeMap<String, [u64; 2]>) {
+fn check_limits(found: &BTreeMap<String, Need>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel_limits.txt");
     if env::var_os("ANODIFF_UPDATE_LIMITS").is_some_and(|value| value == "1") {
-        let mut text =
-            String::from("# Most registers of a thread and most spilled bytes of each entry point, over all architectures and element types.\n");
+        let mut text = String::from(
+            "# Most registers, spilled bytes and bytes of stack of a thread of each entry point, over all architectures and element types.\n",
+        );
         text += "# Written by: ANODIFF_UPDATE_LIMITS=1 cargo test --release --test kernels_compile -- everywhere --ignored\n";
-        found.iter().for_each(|(entry, [registers, spilled])| text += &format!("{entry} {registers} {spilled}\n"));
+        found.iter().for_each(|(entry, need)| text += &format!("{entry} {need}\n"));
         fs::write(&path, text).expect("a writable file");
         return;
     }
     let text = fs::read_to_string(&path).expect("tests/kernel_limits.txt");
-    let limits: BTreeMap<&str, [u64; 2]> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
-            [entry, registers, spilled] => (entry, [registers, spilled].map(|number| number.parse().expect("a number"))),
-            _ => panic!("kernel_limits.txt: expected an entry point and two numbers, found {line}"),
-        })
-        .collect();
+    let limits: BTreeMap<&str, Need> = text.lines().filter(|line| !line.starts_with('#')).map(limit).collect();
     for entry in limits.keys() {
         assert!(found.contains_key(*entry), "kernel_limits.txt has {entry}, which no kernel has");
     }
-    for (entry, [registers, spilled]) in found {
-        let Some([most_registers, most_spilled]) = limits.get(entry.as_str()) else {
-            panic!("{entry} has no limits: add `{entry} {registers} {spilled}` to tests/kernel_limits.txt");
+    for (entry, need) in found {
+        let Some(most) = limits.get(entry.as_str()) else {
+            panic!("{entry} has no limits: add `{entry} {need}` to tests/kernel_limits.txt");
         };
+        let Need { registers, spilled, stack } = need;
         // Whatever the limits say: a main loop that goes to memory for its own variables is a mistake.
-        assert!(!sass::is_for_tensor_cores(entry) || *spilled == 0, "{entry} spills {spilled} bytes, and is for tensor cores");
-        assert!(*registers <= most_registers + STEP, "{entry} needs {registers} registers, the limit is {most_registers}");
-        assert!(spilled <= most_spilled, "{entry} spills {spilled} bytes, the limit is {most_spilled}");
+        assert!(
+            !sass::is_for_tensor_cores(entry) || spilled + stack == 0,
+            "{entry} spills {spilled} bytes and has {stack} bytes of stack, and is for tensor cores"
+        );
+        assert!(*registers <= most.registers + STEP, "{entry} needs {registers} registers, the limit is {}", most.registers);
+        assert!(*spilled <= most.spilled, "{entry} spills {spilled} bytes, the limit is {}", most.spilled);
+        assert!(*stack <= most.stack, "{entry} has {stack} bytes of stack, the limit is {}", most.stack);
+    }
+}
+
+/// A line of `tests/kernel_limits.txt`.
+fn limit(line: &str) -> (&str, Need) {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        [entry, registers, spilled, stack] => {
+            let [registers, spilled, stack] = [registers, spilled, stack].map(|number| number.parse().expect("a number"));
+            (entry, Need { registers, spilled, stack })
+        }
+        _ => panic!("kernel_limits.txt: expected an entry point and three numbers, found {line}"),
     }
 }
 
