@@ -1,19 +1,22 @@
 //! What the program holds inside itself: the files of the embedded base model (everything under `weights/tiny/`, if it is there) and the CUDA kernels
-//! (`kernels/*.cu`), which are compiled where they run.
+//! (`kernels/*.cu`), which are compiled where they run. And the name of the sources that decide what a GPU computes, `SOURCES_DIGEST`.
 
 #[path = "build/kernels.rs"]
 mod kernels;
+#[path = "build/sources.rs"]
+mod sources;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    for watched in ["build.rs", "build", "weights", "kernels", "src/ops", "src/tensor"] {
+    for watched in ["build.rs", "build", "weights"].iter().chain(&sources::PARTS) {
         println!("cargo::rerun-if-changed={watched}");
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let output = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
+    println!("cargo::rustc-env=SOURCES_DIGEST={}", sources::digest(&root)?);
     embed_model(&root.join("weights/tiny"), &output)?;
     embed_kernels(&root, &output)
 }

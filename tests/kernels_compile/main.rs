@@ -1,6 +1,8 @@
 //! Every kernel compiles through the real NVRTC for every architecture and element type that it claims, within the registers, spills and stack of
-//! `kernel_limits.txt`; the tensor-core kernels' machine code uses tensor cores; and the build script refuses kernels that could not be launched.
+//! `kernel_limits.txt`; the tensor-core kernels' machine code uses tensor cores; and the build script refuses kernels that could not be launched, and
+//! names what computes.
 
+mod digest;
 mod sass;
 
 use std::collections::BTreeMap;
