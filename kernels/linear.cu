@@ -1,6 +1,7 @@
 // Launched by src/ops/linear/cuda.rs.
 //
-// y = f(x Wᵀ + bias) + residual, f of destination.cuh; gated: y = a · gelu(b) for the halves a, b of x Wᵀ + bias;  dx = dy W;  dW = dyᵀ x;  dbias = the column sums of dy.
+// y = f(scale · x Wᵀ + bias) + residual, f of destination.cuh; gated: y = a · gelu(b) for the halves a, b of scale · x Wᵀ + bias;
+// dx = scale · dy W;  dW = scale · dyᵀ x;  dbias = the column sums of dy.
 //
 // Shapes: x, dx [rows, inputs]; weight, dW [outputs, inputs]; bias [outputs]; y, dy, residual [rows, outputs], gated y [rows,
 // outputs / 2]; bias, residual: null where absent; parts f32 [splits, the result's shape] or null.
@@ -13,25 +14,25 @@
 #include "common/channels.cuh"
 #include "common/product.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) linear_forward_plain(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
+extern "C" __global__ void __launch_bounds__(256) linear_forward_plain(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, float scale, int rows, int inputs, int outputs, int activation) {
     DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
-    plain_product(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation});
+    plain_product(a, b, inputs, {y, parts, bias, nullptr, residual, scale, rows, outputs, 1, activation});
 }
 
-extern "C" __global__ void __launch_bounds__(256) linear_to_x_plain(const element* gradient, const element* weight, element* to_x, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(256) linear_to_x_plain(const element* gradient, const element* weight, element* to_x, float* parts, float scale, int rows, int inputs, int outputs) {
     DenseAlong a = {gradient, rows, outputs, outputs};
     DenseAcross b = {weight, inputs, outputs, inputs};
-    plain_product(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, rows, inputs, 1});
+    plain_product(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, scale, rows, inputs, 1});
 }
 
-extern "C" __global__ void __launch_bounds__(256) linear_to_weight_plain(const element* gradient, const element* x, element* to_weight, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(256) linear_to_weight_plain(const element* gradient, const element* x, element* to_weight, float* parts, float scale, int rows, int inputs, int outputs) {
     DenseAcross a = {gradient, outputs, rows, outputs}, b = {x, inputs, rows, inputs};
-    plain_product(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, outputs, inputs, 1});
+    plain_product(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, scale, outputs, inputs, 1});
 }
 
 // Adds the parts of a split product, and what is behind it; never of a gated one. Grid: x = rows · columns / 256.
-extern "C" __global__ void __launch_bounds__(256) linear_add_parts(const element* bias, const element* residual, element* out, float* parts, int rows, int columns, int activation, int splits) {
-    add_parts({out, parts, bias, nullptr, residual, rows, columns, 1, activation}, splits);
+extern "C" __global__ void __launch_bounds__(256) linear_add_parts(const element* bias, const element* residual, element* out, float* parts, float scale, int rows, int columns, int activation, int splits) {
+    add_parts({out, parts, bias, nullptr, residual, scale, rows, columns, 1, activation}, splits);
 }
 
 // dbias, first step: sums [runs, columns] over runs of rows. Grid: x = runs, y = 1; dynamic shared memory 16 KiB + 8 bytes a column.
@@ -47,60 +48,60 @@ extern "C" __global__ void __launch_bounds__(256) linear_add_runs(const float* s
 }
 
 #if ELEMENT != 0 && __CUDA_ARCH__ >= 800
-extern "C" __global__ void __launch_bounds__(256) linear_forward_128x128(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
+extern "C" __global__ void __launch_bounds__(256) linear_forward_128x128(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, float scale, int rows, int inputs, int outputs, int activation) {
     DYNAMIC_SHARED(element, shared);
     DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
-    tensor_product<128, 128, 64>(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation}, shared);
+    tensor_product<128, 128, 64>(a, b, inputs, {y, parts, bias, nullptr, residual, scale, rows, outputs, 1, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_forward_128x64(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
+extern "C" __global__ void __launch_bounds__(128) linear_forward_128x64(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, float scale, int rows, int inputs, int outputs, int activation) {
     DYNAMIC_SHARED(element, shared);
     DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
-    tensor_product<128, 64, 64>(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation}, shared);
+    tensor_product<128, 64, 64>(a, b, inputs, {y, parts, bias, nullptr, residual, scale, rows, outputs, 1, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_forward_64x64(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, int rows, int inputs, int outputs, int activation) {
+extern "C" __global__ void __launch_bounds__(128) linear_forward_64x64(const element* x, const element* weight, const element* bias, const element* residual, element* y, float* parts, float scale, int rows, int inputs, int outputs, int activation) {
     DYNAMIC_SHARED(element, shared);
     DenseAlong a = {x, rows, inputs, inputs}, b = {weight, outputs, inputs, inputs, activation == GEGLU ? outputs / 2 : 0};
-    tensor_product<64, 64, 32>(a, b, inputs, {y, parts, bias, nullptr, residual, rows, outputs, 1, activation}, shared);
+    tensor_product<64, 64, 32>(a, b, inputs, {y, parts, bias, nullptr, residual, scale, rows, outputs, 1, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(256) linear_to_x_128x128(const element* gradient, const element* weight, element* to_x, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(256) linear_to_x_128x128(const element* gradient, const element* weight, element* to_x, float* parts, float scale, int rows, int inputs, int outputs) {
     DYNAMIC_SHARED(element, shared);
     DenseAlong a = {gradient, rows, outputs, outputs};
     DenseAcross b = {weight, inputs, outputs, inputs};
-    tensor_product<128, 128, 64>(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, rows, inputs, 1}, shared);
+    tensor_product<128, 128, 64>(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, scale, rows, inputs, 1}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_to_x_128x64(const element* gradient, const element* weight, element* to_x, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(128) linear_to_x_128x64(const element* gradient, const element* weight, element* to_x, float* parts, float scale, int rows, int inputs, int outputs) {
     DYNAMIC_SHARED(element, shared);
     DenseAlong a = {gradient, rows, outputs, outputs};
     DenseAcross b = {weight, inputs, outputs, inputs};
-    tensor_product<128, 64, 64>(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, rows, inputs, 1}, shared);
+    tensor_product<128, 64, 64>(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, scale, rows, inputs, 1}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_to_x_64x64(const element* gradient, const element* weight, element* to_x, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(128) linear_to_x_64x64(const element* gradient, const element* weight, element* to_x, float* parts, float scale, int rows, int inputs, int outputs) {
     DYNAMIC_SHARED(element, shared);
     DenseAlong a = {gradient, rows, outputs, outputs};
     DenseAcross b = {weight, inputs, outputs, inputs};
-    tensor_product<64, 64, 32>(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, rows, inputs, 1}, shared);
+    tensor_product<64, 64, 32>(a, b, outputs, {to_x, parts, nullptr, nullptr, nullptr, scale, rows, inputs, 1}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(256) linear_to_weight_128x128(const element* gradient, const element* x, element* to_weight, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(256) linear_to_weight_128x128(const element* gradient, const element* x, element* to_weight, float* parts, float scale, int rows, int inputs, int outputs) {
     DYNAMIC_SHARED(element, shared);
     DenseAcross a = {gradient, outputs, rows, outputs}, b = {x, inputs, rows, inputs};
-    tensor_product<128, 128, 64>(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, outputs, inputs, 1}, shared);
+    tensor_product<128, 128, 64>(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, scale, outputs, inputs, 1}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_to_weight_128x64(const element* gradient, const element* x, element* to_weight, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(128) linear_to_weight_128x64(const element* gradient, const element* x, element* to_weight, float* parts, float scale, int rows, int inputs, int outputs) {
     DYNAMIC_SHARED(element, shared);
     DenseAcross a = {gradient, outputs, rows, outputs}, b = {x, inputs, rows, inputs};
-    tensor_product<128, 64, 64>(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, outputs, inputs, 1}, shared);
+    tensor_product<128, 64, 64>(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, scale, outputs, inputs, 1}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(128) linear_to_weight_64x64(const element* gradient, const element* x, element* to_weight, float* parts, int rows, int inputs, int outputs) {
+extern "C" __global__ void __launch_bounds__(128) linear_to_weight_64x64(const element* gradient, const element* x, element* to_weight, float* parts, float scale, int rows, int inputs, int outputs) {
     DYNAMIC_SHARED(element, shared);
     DenseAcross a = {gradient, outputs, rows, outputs}, b = {x, inputs, rows, inputs};
-    tensor_product<64, 64, 32>(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, outputs, inputs, 1}, shared);
+    tensor_product<64, 64, 32>(a, b, rows, {to_weight, parts, nullptr, nullptr, nullptr, scale, outputs, inputs, 1}, shared);
 }
 #endif

@@ -2,8 +2,8 @@
 // supports: sm_90a; f16, bf16
 //
 // The forward products of linear layers and of convolutions of stride 1 on Hopper, by wgmma on boxes that the copy engine (TMA) brings:
-//   y[image, cell, o] = sum over taps (i, j) and channels c of x[image, cell - (top, left) + (i, j), c] · W[o, i, j, c] + bias[o] + per_group[image, o]
-//                       + residual[image, cell, o], with an activation before the residual (destination.cuh)
+//   y[image, cell, o] = scale · sum over taps (i, j) and channels c of x[image, cell - (top, left) + (i, j), c] · W[o, i, j, c] + bias[o]
+//                       + per_group[image, o] + residual[image, cell, o], with an activation before the residual (destination.cuh)
 // or, gated, a · gelu(b) for the halves a, b of the outputs: half of a tile's columns are values, the others their gates.
 // A linear layer is an image of one row, whose width are its rows, with one tap. What the images lack around them is zero: the boxes of the copy engine
 // are filled so, also beyond the last channel, and windows are never unfolded in memory.
@@ -27,26 +27,26 @@
 // Floor: 2 · M · N · K FLOP at the tensor cores' rate, or the bytes of x, W and y over the memory's bandwidth.
 #include "common/hopper_product.cuh"
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<256, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<256, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<160, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<160, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<128, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<128, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
+extern "C" __global__ void __launch_bounds__(384, 1) product_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
     DYNAMIC_SHARED(unsigned char, shared);
     Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<64, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, images * height * width, outputs, height * width, activation}, shared);
+    hopper_product<64, 1, false>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
 }

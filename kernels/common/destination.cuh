@@ -16,6 +16,7 @@ __device__ __forceinline__ float activated(float x, int activation) {
     }
 }
 
+// out [M, N] = f(scale · sum + bias + per_group) + residual.
 // bias [N]; per_group [M / group_rows, N]; residual [M, N]; null where absent. With `parts` [splits, M, N] the bare sums of this share of the depth go
 // there instead.
 // A gated product (GEGLU) has halves of N / 2 columns, value and gate; out [M, N / 2] = value · gelu(gate). It has no parts and no other terms than the bias.
@@ -25,10 +26,12 @@ struct Destination {
     const element* bias;
     const element* per_group;
     const element* residual;
+    float scale;
     int rows, columns, group_rows, activation;
 
     __device__ __forceinline__ void finish(int row, int column, float sum) const {
         size_t at = (size_t)row * columns + column;
+        sum *= scale;
         if (bias) sum += load(bias[column]);
         if (per_group) sum += load(per_group[(size_t)(row / group_rows) * columns + column]);
         sum = activated(sum, activation);
@@ -42,6 +45,8 @@ struct Destination {
     }
 
     __device__ __forceinline__ float gated(int column, float value, float gate) const {
+        value *= scale;
+        gate *= scale;
         if (bias) {
             value += load(bias[column]);
             gate += load(bias[columns / 2 + column]);
@@ -71,6 +76,8 @@ struct Destination {
         }
         const element* terms[] = {bias ? bias + column : nullptr, per_group ? per_group + (size_t)(row / group_rows) * columns + column : nullptr,
                                   residual ? residual + at : nullptr};
+#pragma unroll
+        for (int i = 0; i < PACK; i++) sums[i] *= scale;
 #pragma unroll
         for (int term = 0; term < 3; term++) {
             if (term == 2 && activation) {

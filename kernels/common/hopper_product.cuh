@@ -246,7 +246,7 @@ __device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], 
             int column = first_column + j * 8 + threadIdx.x % 4 * 2 + e % 2;
             if (column < to.columns / 2) sums[j][e] = to.gated(column, sums[j][e], sums[COLUMNS / 16 + j][e]);
         }
-    Destination halves = {to.out, nullptr, nullptr, nullptr, nullptr, to.rows, to.columns / 2, 1};
+    Destination halves = {to.out, nullptr, nullptr, nullptr, nullptr, 1.0f, to.rows, to.columns / 2, 1};
     write_sums<COLUMNS / 2>(sums, work, sizes, halves, first_column, first_row, staged);
 }
 

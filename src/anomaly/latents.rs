@@ -27,6 +27,5 @@ pub fn encode_stack(vae: &AutoencoderKl, pictures: &Tensor, draw: LatentDraw, st
 
 /// Pictures of scaled latents: `[batch, height, width, 3]`, not clipped.
 pub fn decode(vae: &AutoencoderKl, latents: &Tensor) -> Result<Tensor> {
-    let unscaled = ops::affine(&Var::constant(latents.clone()), 1.0 / vae.config().scaling_factor as f32, 0.0)?;
-    Ok(vae.decode(&unscaled)?.into_tensor())
+    Ok(vae.decode_scaled(&Var::constant(latents.clone()), 1.0 / vae.config().scaling_factor as f32)?.into_tensor())
 }

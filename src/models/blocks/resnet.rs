@@ -66,9 +66,10 @@ impl ResnetBlock {
             return self.forward(&x.written()?, time);
         }
         let hidden = self.norm1.forward_silu(x)?;
-        let hidden = self.conv1.forward_with(&hidden, Epilogue { per_channel: time, residual: None })?;
+        let hidden = self.conv1.forward_with(&hidden, Epilogue { per_channel: time, ..Epilogue::default() })?;
         let hidden = self.norm2.forward_silu(&hidden)?;
         let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.forward_joined(x)).transpose()?;
-        self.conv2.forward_with(&hidden, Epilogue { per_channel: None, residual: Some(shortcut.as_ref().unwrap_or(x.first)) })
+        let residual = Some(shortcut.as_ref().unwrap_or(x.first));
+        self.conv2.forward_with(&hidden, Epilogue { residual, ..Epilogue::default() })
     }
 }

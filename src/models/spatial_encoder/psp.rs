@@ -6,7 +6,7 @@ use crate::autograd::Var;
 use crate::error::{Result, ensure};
 use crate::models::resnet::BATCH_NORM_EPSILON;
 use crate::nn::{BatchNorm2d, Conv2d, Init, Parameter, Path};
-use crate::ops::{self, Conv2dOptions};
+use crate::ops::{self, Conv2dOptions, LinearEpilogue};
 
 /// Sizes of the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -184,9 +184,9 @@ impl StyleBlock {
             x = ops::leaky_relu(&conv.forward(&x)?, LEAKY_SLOPE)?;
         }
         let [batch, .., width] = x.dims::<4>()?;
-        // Equalised learning rate: the stored weight has unit variance, 1/sqrt(fan in) is applied at run time; on the input here, which is smaller.
-        let x = ops::affine(&ops::reshape(&x, &[batch, width])?, 1.0 / (width as f32).sqrt(), 0.0)?;
-        ops::linear(&x, &self.weight.var(), Some(&self.bias.var()))
+        // Equalised learning rate: the stored weight has unit variance, 1/sqrt(fan in) is applied at run time.
+        let scale = LinearEpilogue::Scale(1.0 / (width as f32).sqrt());
+        ops::linear_with(&ops::reshape(&x, &[batch, width])?, &self.weight.var(), Some(&self.bias.var()), scale)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::models::vae::VaeConfig;
 use crate::models::vae::config::EPSILON;
 use crate::models::vae::middle::Middle;
 use crate::nn::{Conv2d, GroupNorm, Path, Placement};
-use crate::ops::Conv2dOptions;
+use crate::ops::{Conv2dOptions, Epilogue};
 
 /// # Shapes
 /// `[batch, height, width, latent_channels] -> [batch, downscale · height, downscale · width, out_channels]`.
@@ -49,9 +49,10 @@ impl Decoder {
         self.conv_in.placement()
     }
 
-    /// Applies the network.
-    pub(super) fn forward(&self, latent: &Var) -> Result<Var> {
-        let mut x = self.middle.forward(&self.conv_in.forward(latent)?)?;
+    /// Applies the network to `factor · latent`.
+    pub(super) fn forward(&self, latent: &Var, factor: f32) -> Result<Var> {
+        let scaled = Epilogue { scale: factor, ..Epilogue::default() };
+        let mut x = self.middle.forward(&self.conv_in.forward_with(latent, scaled)?)?;
         for (resnets, upsample) in &self.stages {
             for resnet in resnets {
                 x = resnet.forward(&x, None)?;

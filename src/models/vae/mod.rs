@@ -13,6 +13,7 @@ use crate::autograd::Var;
 use crate::device::recording;
 use crate::error::{Result, ensure};
 use crate::nn::{Linear, Path, Placement};
+use crate::ops::LinearEpilogue;
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -66,24 +67,32 @@ impl AutoencoderKl {
         ensure!(height >= cell && width >= cell, "an image of {height}x{width} is smaller than one latent cell of {cell}x{cell}");
         let _network = recording::network("vae");
         let here = self.encoder.placement();
-        let moments = self.encoder.forward(&here.enter(image)?)?;
-        Posterior::from_moments(&here.leave(&apply(&self.quant, moments)?)?)
+        let mut moments = self.encoder.forward(&here.enter(image)?)?;
+        if let Some(layer) = &self.quant {
+            moments = layer.forward(&moments)?;
+        }
+        Posterior::from_moments(&here.leave(&moments)?)
     }
 
     /// The image `[batch, downscale · height, downscale · width, out_channels]` of `latent [batch, height, width, latent_channels]`, which is in
-    /// this network's own units: divide a diffusion model's latent by `scaling_factor` first.
+    /// this network's own units. A diffusion model's latent is for [`AutoencoderKl::decode_scaled`].
     pub fn decode(&self, latent: &Var) -> Result<Var> {
+        self.decode_scaled(latent, 1.0)
+    }
+
+    /// As [`AutoencoderKl::decode`], of `factor · latent`: 1 / `scaling_factor` for a diffusion model's latent. The first layer multiplies.
+    pub fn decode_scaled(&self, latent: &Var, factor: f32) -> Result<Var> {
         let [_, _, _, channels] = latent.dims()?;
         let expected = self.config.latent_channels;
         ensure!(channels == expected, "the latent has {channels} channels, the autoencoder expects {expected}");
         let _network = recording::network("vae");
         let here = self.placement();
-        here.leave(&self.decoder.forward(&apply(&self.post_quant, here.enter(latent)?)?)?)
+        let latent = here.enter(latent)?;
+        here.leave(&match &self.post_quant {
+            Some(layer) => self.decoder.forward(&layer.forward_with(&latent, LinearEpilogue::Scale(factor))?, 1.0),
+            None => self.decoder.forward(&latent, factor),
+        }?)
     }
-}
-
-fn apply(layer: &Option<Linear>, x: Var) -> Result<Var> {
-    layer.as_ref().map_or(Ok(x.clone()), |layer| layer.forward(&x))
 }
 
 #[cfg(test)]

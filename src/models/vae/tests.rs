@@ -23,6 +23,9 @@ fn check(name: &str, gradients_expected: usize) {
     assert_close(&latent, &image("latent"), OUTPUT);
     let decoded = vae.decode(&latent).unwrap();
     assert_close(&decoded, &image("decoded"), OUTPUT);
+    // Powers of two round nothing.
+    let quarter = ops::affine(&latent, 0.25, 0.0).unwrap();
+    assert_eq!(vae.decode_scaled(&quarter, 4.0).unwrap().to_f32_vec().unwrap(), decoded.to_f32_vec().unwrap());
     let gradients = ops::mse(&decoded, &image("image")).unwrap().backward().unwrap();
     let mut compared = 0;
     for parameter in root.parameters().iter() {

@@ -2,7 +2,7 @@
 
 use super::patches::{FlippedWeight, Patches, Pixels};
 use super::winograd::{self, Convolution, WeightView};
-use super::{Added, Geometry};
+use super::{Geometry, Terms};
 use crate::device::cpu::Buffer;
 use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product};
 use crate::device::cpu::reduce::column_sums;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 
 /// Of one image, or of two whose channels lie beside each other.
-pub(super) fn forward(geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor>), weight: &Tensor, added: Added) -> Result<Tensor> {
+pub(super) fn forward(geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor>), weight: &Tensor, terms: Terms) -> Result<Tensor> {
     let (image, second, weights) = (x.f32s()?, second.map(Tensor::f32s).transpose()?, weight.f32s()?);
     let pixels = Pixels {
         images: [&image, second.as_deref().unwrap_or_default()],
@@ -19,10 +19,11 @@ pub(super) fn forward(geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor
         first_channels: geometry.first_inputs,
         doubled: geometry.doubled,
     };
-    let bias = added.bias.map(Tensor::f32s).transpose()?;
-    let per_channel = added.per_channel.map(Tensor::f32s).transpose()?;
-    let residual = added.residual.map(Tensor::f32s).transpose()?;
+    let bias = terms.bias.map(Tensor::f32s).transpose()?;
+    let per_channel = terms.per_channel.map(Tensor::f32s).transpose()?;
+    let residual = terms.residual.map(Tensor::f32s).transpose()?;
     let finish = Finish {
+        scale: terms.scale,
         bias: bias.as_deref(),
         per_group: per_channel.as_deref().map(|terms| (terms, geometry.output_cells())),
         residual: residual.as_deref(),
@@ -50,16 +51,18 @@ pub(super) fn backward(
     x: Option<&Tensor>,
     weight: &Tensor,
     gradient: &Tensor,
+    scale: f32,
     wanted: [bool; 5],
 ) -> Result<[Option<Tensor>; 5]> {
-    let output_gradient = gradient.f32s()?;
+    let (output_gradient, finish) = (gradient.f32s()?, Finish { scale, ..Finish::default() });
     let mut shares = [const { None }; 5];
     if wanted[0] {
-        let share = input_gradient(geometry, &weight.f32s()?, &output_gradient);
+        let share = input_gradient(geometry, &weight.f32s()?, &output_gradient, &finish);
         shares[0] = Some(Tensor::from_f32_as(share, &geometry.input_shape(), gradient.dtype())?);
     }
     if let (true, Some(x)) = (wanted[1], x) {
-        shares[1] = Some(Tensor::from_f32_as(weight_gradient(geometry, &x.f32s()?, &output_gradient), weight.shape(), weight.dtype())?);
+        let share = weight_gradient(geometry, &x.f32s()?, &output_gradient, &finish);
+        shares[1] = Some(Tensor::from_f32_as(share, weight.shape(), weight.dtype())?);
     }
     if wanted[2] {
         shares[2] = Some(Tensor::from_f32(column_sums(&output_gradient, geometry.outputs), &[geometry.outputs])?);
@@ -104,25 +107,27 @@ fn forward_winograd<'a>(geometry: &Geometry, pixels: Pixels<'a>, weights: &'a [f
     }
 }
 
-/// dW [out, window] = dyᵀ · windows, the depth running over all cells of all images in order.
-fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
+/// dW [out, window] = scale · dyᵀ · windows, the depth running over all cells of all images in order.
+fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32], finish: &Finish) -> Buffer<f32> {
     let cells = geometry.batch * geometry.output_cells();
     let pixels = Pixels::of(image, geometry.size, geometry.inputs);
     // The weight's gradient is one sum over the batch: here the batch may decide.
     if winograd::suits(geometry) && cells >= 512 {
-        return forward_winograd(geometry, pixels, &[]).weight_gradient(output_gradient);
+        let mut share = forward_winograd(geometry, pixels, &[]).weight_gradient(output_gradient);
+        finish.scale_stored(&mut share);
+        return share;
     }
     let mut share = Buffer::scratch(geometry.outputs * geometry.window());
     let left = AcrossDepth { data: output_gradient, depth_stride: geometry.outputs };
-    product(&left, &windows::<false>(geometry, pixels), cells, &mut rows_of(&mut share, geometry.window()), &Finish::default());
+    product(&left, &windows::<false>(geometry, pixels), cells, &mut rows_of(&mut share, geometry.window()), finish);
     share
 }
 
-/// dx, one product for each residue of the input position modulo the stride: positions of one residue meet the same elements of the window.
+/// dx, times the scale, one product for each residue of the input position modulo the stride: positions of one residue meet the same elements of the window.
 ///
 /// Input y meets output (y + before - k) / stride for the k that make it whole: k = first + stride * tap, and with y = start + stride * i that is
 /// output i + base - tap.
-fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32]) -> Buffer<f32> {
+fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32], finish: &Finish) -> Buffer<f32> {
     let &Geometry { stride, size, kernel, before, inputs, outputs, .. } = geometry;
     let mut share = Buffer::scratch(geometry.batch * size[0] * size[1] * inputs);
     if winograd::suits(geometry) {
@@ -134,7 +139,7 @@ fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32])
             output_size: size,
             outputs: inputs,
         };
-        convolution.run(&mut share, &Finish::default());
+        convolution.run(&mut share, finish);
         return share;
     }
     let mut residues: Vec<Vec<&mut [f32]>> = (0..stride * stride).map(|_| Vec::new()).collect();
@@ -152,7 +157,7 @@ fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32])
         let left =
             Patches::<true> { pixels: Pixels::of(output_gradient, geometry.output_size, outputs), grid, taps, step: 1, origin: base, direction: -1 };
         let right = FlippedWeight { weight: weights, inputs, outputs, kernel, first, step: stride, tap_columns: taps[1].max(1) };
-        product(&left, &right, taps[0] * taps[1] * outputs, &mut rows, &Finish::default());
+        product(&left, &right, taps[0] * taps[1] * outputs, &mut rows, finish);
     }
     share
 }

@@ -1,6 +1,6 @@
 //! Implicit matrix products: windows are read where they lie (`kernels/conv2d.cu`).
 
-use super::{Added, Geometry};
+use super::{Geometry, Terms};
 use crate::device::cuda::Cuda;
 use crate::error::Result;
 use crate::ops::product::{Activation, Lies, Product, USUAL_BATCH, WHOLE, WindowShape, Windows, column_sums};
@@ -56,9 +56,9 @@ impl Geometry {
 }
 
 /// Of one image, or of two whose channels lie beside each other.
-pub(super) fn forward(device: &Cuda, geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor>), weight: &Tensor, added: Added) -> Result<Tensor> {
+pub(super) fn forward(device: &Cuda, geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor>), weight: &Tensor, terms: Terms) -> Result<Tensor> {
     let alike = |term: Option<&Tensor>| term.map(|term| term.to_dtype(x.dtype())).transpose();
-    let (weight, terms) = (weight.to_dtype(x.dtype())?, [alike(added.bias)?, alike(added.per_channel)?, alike(added.residual)?]);
+    let (weight, added) = (weight.to_dtype(x.dtype())?, [alike(terms.bias)?, alike(terms.per_channel)?, alike(terms.residual)?]);
     let cells = geometry.output_cells();
     let product = Product {
         op: "conv2d",
@@ -71,8 +71,9 @@ pub(super) fn forward(device: &Cuda, geometry: &Geometry, (x, second): (&Tensor,
         window_shape: Some(geometry.window_shape()),
         factors: [x, &weight],
         beside: &[second],
-        added: [terms[0].as_ref(), terms[1].as_ref(), terms[2].as_ref()],
+        added: [added[0].as_ref(), added[1].as_ref(), added[2].as_ref()],
         has_groups: true,
+        scale: terms.scale,
         activation: Activation::None,
         geometry: &[&geometry.arguments()[..], &[geometry.first_inputs, usize::from(geometry.doubled)]].concat(),
         parts_geometry: &[cells],
@@ -87,6 +88,7 @@ pub(super) fn backward(
     x: Option<&Tensor>,
     weight: &Tensor,
     gradient: &Tensor,
+    scale: f32,
     wanted: [bool; 5],
 ) -> Result<[Option<Tensor>; 5]> {
     let &Geometry { batch, inputs, outputs, size, kernel, .. } = geometry;
@@ -95,7 +97,7 @@ pub(super) fn backward(
     let window_shape = Some(geometry.window_shape());
     let product = |pass, sizes, nominal_rows, lies, factors: [&Tensor; 2], shape: &[usize]| {
         let windows = if pass == "to_x" { geometry.windows_of_gradient() } else { None };
-        let (geometry, product) = (geometry.arguments(), Product::of_gradient("conv2d", pass, sizes, lies, factors));
+        let (geometry, product) = (geometry.arguments(), Product::of_gradient("conv2d", pass, sizes, lies, factors, scale));
         let product =
             Product { nominal_rows, whole_packs, windows, window_shape, has_groups: true, geometry: &geometry, parts_geometry: &[1], ..product };
         product.run(device, shape)

@@ -33,13 +33,21 @@ impl Conv2dOptions {
     }
 }
 
-/// What is added to the output where it is produced.
-#[derive(Clone, Copy, Debug, Default)]
+/// What happens to the products where they are produced.
+#[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {
+    /// Multiplies them before anything is added, the bias too: then this is the convolution of `scale · x`, which is not written.
+    pub scale: f32,
     /// `[batch, out]`, added at every position: the time embedding.
     pub per_channel: Option<&'a Var>,
     /// Of the output's shape: the residual connection.
     pub residual: Option<&'a Var>,
+}
+
+impl Default for Epilogue<'_> {
+    fn default() -> Self {
+        Self { scale: 1.0, per_channel: None, residual: None }
+    }
 }
 
 /// Convolution over height and width, in the element type of `x`: a tensor, two whose channels lie beside each other, or one whose pixels are repeated.
@@ -65,11 +73,16 @@ fn convolve(source: Source, weight: &Var, bias: Option<&Var>, options: Conv2dOpt
     geometry.check_added(bias, epilogue)?;
     let Joined { first: x, second } = source.image;
     let images = (x.tensor(), second.map(Var::tensor));
-    let added =
-        Added { bias: bias.map(Var::tensor), per_channel: epilogue.per_channel.map(Var::tensor), residual: epilogue.residual.map(Var::tensor) };
+    let scale = epilogue.scale;
+    let terms = Terms {
+        scale,
+        bias: bias.map(Var::tensor),
+        per_channel: epilogue.per_channel.map(Var::tensor),
+        residual: epilogue.residual.map(Var::tensor),
+    };
     let output = match x.device() {
-        Device::Cpu => cpu::forward(&geometry, images, weight.tensor(), added)?,
-        Device::Cuda(device) => cuda::forward(&device, &geometry, images, weight.tensor(), added)?,
+        Device::Cpu => cpu::forward(&geometry, images, weight.tensor(), terms)?,
+        Device::Cuda(device) => cuda::forward(&device, &geometry, images, weight.tensor(), terms)?,
     };
     let none = Var::constant(Tensor::zeros(&[0]));
     let [bias, per_channel, residual, second] = [bias, epilogue.per_channel, epilogue.residual, second].map(|input| input.unwrap_or(&none));
@@ -78,17 +91,18 @@ fn convolve(source: Source, weight: &Var, bias: Option<&Var>, options: Conv2dOpt
     Ok(Var::record(output, [x, weight, bias, per_channel, residual, second], move |gradient, [x, weight, bias, per_channel, residual, _]| {
         let wanted = [x, weight, bias, per_channel, residual];
         let [x, weight, bias, per_channel, residual] = match gradient.device() {
-            Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
-            Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
+            Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, scale, wanted)?,
+            Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, scale, wanted)?,
         };
         // A second image is there only where no gradient is wanted.
         Ok([x, weight, bias, per_channel, residual, None])
     }))
 }
 
-/// The values of everything that is added to the products.
-#[derive(Clone, Copy, Debug, Default)]
-struct Added<'a> {
+/// What multiplies the products and what is added to them, as values.
+#[derive(Clone, Copy, Debug)]
+struct Terms<'a> {
+    scale: f32,
     /// `[out]`
     bias: Option<&'a Tensor>,
     /// `[batch, out]`

@@ -67,6 +67,9 @@ fn values() {
     }
 }
 
+/// What multiplies products in these tests.
+const SCALE: f32 = 0.7;
+
 /// Images large enough for Winograd's algorithm, with ragged tiles, channels and paddings.
 #[test]
 fn values_of_large_images() {
@@ -78,14 +81,14 @@ fn values_of_large_images() {
         let weight = random("w", &[outputs, 3, 3, channels]);
         let expected = naive(&x, &weight, options);
         let residual = random("r", expected.shape());
-        let sum: Vec<f32> = expected.to_f32_vec().unwrap().iter().zip(residual.to_f32_vec().unwrap()).map(|(a, b)| a + b).collect();
+        let sum: Vec<f32> = expected.to_f32_vec().unwrap().iter().zip(residual.to_f32_vec().unwrap()).map(|(a, b)| SCALE * a + b).collect();
         let residual = constant(&residual);
-        let epilogue = Epilogue { residual: Some(&residual), ..Epilogue::default() };
+        let epilogue = Epilogue { scale: SCALE, residual: Some(&residual), ..Epilogue::default() };
         let found = conv2d(&constant(&x), &constant(&weight), None, options, epilogue).unwrap();
         assert_close(&found, &Tensor::from_f32(sum, expected.shape()).unwrap(), 2e-6);
         // Convolution is linear in both: <conv(x, w), g> = <x, gradient of x> = <w, gradient of w> for any g.
         let leaves = [Var::leaf(x.clone()), Var::leaf(weight.clone())];
-        let output = conv2d(&leaves[0], &leaves[1], None, options, Epilogue::default()).unwrap();
+        let output = conv2d(&leaves[0], &leaves[1], None, options, Epilogue { scale: SCALE, ..Epilogue::default() }).unwrap();
         let gradients = output.backward_from(expected.clone()).unwrap();
         let dot = |a: &Tensor, b: &Tensor| -> f64 {
             a.to_f32_vec().unwrap().iter().zip(b.to_f32_vec().unwrap()).map(|(&a, b)| f64::from(a) * f64::from(b)).sum()
@@ -99,17 +102,17 @@ fn values_of_large_images() {
 }
 
 #[test]
-fn everything_behind_it_is_added() {
+fn everything_behind_it_is_multiplied_and_added() {
     let (x, weight) = (random("x", &[2, 5, 4, 3]), random("w", &[6, 3, 3, 3]));
     let options = Conv2dOptions::new(1, 1);
     let (bias, per_channel, residual) = (random("b", &[6]), random("t", &[2, 6]), random("r", &[2, 5, 4, 6]));
     let mut expected = naive(&x, &weight, options).to_f32_vec().unwrap();
     let (b, t, r) = (bias.to_f32_vec().unwrap(), per_channel.to_f32_vec().unwrap(), residual.to_f32_vec().unwrap());
     for (index, value) in expected.iter_mut().enumerate() {
-        *value += b[index % 6] + t[index / 120 * 6 + index % 6] + r[index];
+        *value = SCALE * *value + b[index % 6] + t[index / 120 * 6 + index % 6] + r[index];
     }
     let (per_channel, residual) = (constant(&per_channel), constant(&residual));
-    let epilogue = Epilogue { per_channel: Some(&per_channel), residual: Some(&residual) };
+    let epilogue = Epilogue { scale: SCALE, per_channel: Some(&per_channel), residual: Some(&residual) };
     let found = conv2d(&constant(&x), &constant(&weight), Some(&constant(&bias)), options, epilogue).unwrap();
     assert_close(&found, &Tensor::from_f32(expected, &[2, 5, 4, 6]).unwrap(), 2e-6);
 }
@@ -130,7 +133,8 @@ fn gradients() {
         let output = naive(&x, &weight, options);
         let inputs = [x, weight, random("b", &[5]), random("t", &[2, 5]), random("r", output.shape())];
         assert_gradients(&inputs, 1e-1, 2e-4, |vars| {
-            conv2d(&vars[0], &vars[1], Some(&vars[2]), options, Epilogue { per_channel: Some(&vars[3]), residual: Some(&vars[4]) })
+            let epilogue = Epilogue { scale: SCALE, per_channel: Some(&vars[3]), residual: Some(&vars[4]) };
+            conv2d(&vars[0], &vars[1], Some(&vars[2]), options, epilogue)
         });
     }
 }
@@ -226,7 +230,8 @@ fn gpus_agree_on_ragged_shapes() {
         let inputs =
             [random("x", &size), weight, random("b", &[outputs]), random("per channel", &[size[0], outputs]), random("residual", output.shape())];
         assert_devices_agree(&inputs, |v, _| {
-            conv2d(&v[0], &v[1], Some(&v[2]), options, Epilogue { per_channel: Some(&v[3]), residual: Some(&v[4]) })
+            let epilogue = Epilogue { scale: SCALE, per_channel: Some(&v[3]), residual: Some(&v[4]) };
+            conv2d(&v[0], &v[1], Some(&v[2]), options, epilogue)
         });
         assert_devices_agree(&inputs[..2], |v, _| conv2d(&v[0], &v[1], None, options, Epilogue::default()));
     }
@@ -315,7 +320,7 @@ fn gpus_agree_on_what_they_read_in_place() {
         let weight = random("w", &[outputs, kernel, kernel, channels]);
         let inputs = [random("x", &[2, half[0], half[1], channels]), weight, random("bias", &[outputs]), random("time", &[2, outputs])];
         assert_devices_agree_on_values(&inputs, |v, _| {
-            let epilogue = Epilogue { per_channel: Some(&v[3]), residual: None };
+            let epilogue = Epilogue { per_channel: Some(&v[3]), ..Epilogue::default() };
             conv2d(Source::doubled(&v[0], end), &v[1], Some(&v[2]), Conv2dOptions::new(1, 1), epilogue)
         });
     }

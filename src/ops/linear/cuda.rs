@@ -17,7 +17,7 @@ impl LinearEpilogue<'_> {
     /// As the kernels know it.
     fn activation(&self) -> Activation {
         match self {
-            Self::Nothing | Self::Residual(_) => Activation::None,
+            Self::Nothing | Self::Residual(_) | Self::Scale(_) => Activation::None,
             Self::Silu => Activation::Silu,
             Self::QuickGelu => Activation::QuickGelu,
             Self::Gelu => Activation::Gelu,
@@ -51,6 +51,7 @@ pub(super) fn forward(
         beside: &[],
         added: [bias.as_ref(), None, residual.as_ref()],
         has_groups: false,
+        scale: epilogue.scale(),
         activation,
         geometry: &[rows, inputs, outputs, activation as usize],
         parts_geometry: &[activation as usize],
@@ -58,13 +59,14 @@ pub(super) fn forward(
     product.run(device, &super::with_last(x.shape(), activation.columns(outputs)))
 }
 
-/// Gradients of x, weight and bias: dx = dy W, dW = dyᵀ x, db = the column sums of dy. `x` is there when the weight's is wanted.
+/// Gradients of x, weight and bias: dx = s · dy W, dW = s · dyᵀ x, db = the column sums of dy. `x` is there when the weight's is wanted.
 pub(super) fn backward(
     device: &Cuda,
     geometry: &Geometry,
     x: Option<&Tensor>,
     weight: &Tensor,
     gradient: &Tensor,
+    scale: f32,
     wanted: [bool; 3],
 ) -> Result<[Option<Tensor>; 3]> {
     let &Geometry { rows, inputs, outputs } = geometry;
@@ -73,7 +75,7 @@ pub(super) fn backward(
     let product = |pass, sizes: [usize; 3], lies, factors: [&Tensor; 2], shape: &[usize]| {
         let nominal_rows = if pass == "to_x" { nominal_rows(gradient.shape()) } else { sizes[0] };
         let (geometry, parts_geometry) = (&[rows, inputs, outputs], &[Activation::None as usize]);
-        let product = Product::of_gradient("linear", pass, sizes, lies, factors);
+        let product = Product::of_gradient("linear", pass, sizes, lies, factors, scale);
         // dy · W, which lies across the depth.
         let windows = (pass == "to_x").then(|| Windows { right: Lies::Across, ..Windows::of_matrix(rows, outputs) });
         Product { nominal_rows, whole_packs, windows, geometry, parts_geometry, ..product }.run(device, shape)

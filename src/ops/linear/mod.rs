@@ -70,6 +70,8 @@ pub enum LinearEpilogue<'a> {
     Geglu,
     /// Something of the result's shape is added: the residual connection.
     Residual(&'a Var),
+    /// The product is multiplied by a constant s before the bias is added, y = s · x Wᵀ + b: the layer of s · x, which is not written.
+    Scale(f32),
 }
 
 impl<'a> LinearEpilogue<'a> {
@@ -80,15 +82,22 @@ impl<'a> LinearEpilogue<'a> {
         }
     }
 
-    /// The op by itself.
-    fn apply(&self, x: &Var) -> Result<Var> {
+    /// What multiplies the product.
+    fn scale(&self) -> f32 {
         match self {
-            Self::Nothing => Ok(x.clone()),
-            Self::Silu => ops::silu(x),
-            Self::Gelu => ops::gelu(x),
-            Self::QuickGelu => ops::quick_gelu(x),
-            Self::Geglu => ops::geglu(x),
-            Self::Residual(residual) => ops::add(x, residual),
+            Self::Scale(scale) => *scale,
+            _ => 1.0,
+        }
+    }
+
+    /// The activation as an op of its own, if there is one.
+    fn activation_op(&self) -> Option<fn(&Var) -> Result<Var>> {
+        match self {
+            Self::Nothing | Self::Residual(_) | Self::Scale(_) => None,
+            Self::Silu => Some(ops::silu),
+            Self::Gelu => Some(ops::gelu),
+            Self::QuickGelu => Some(ops::quick_gelu),
+            Self::Geglu => Some(ops::geglu),
         }
     }
 }
@@ -114,9 +123,9 @@ pub fn linear(x: &Var, weight: &Var, bias: Option<&Var>) -> Result<Var> {
 pub fn linear_with(x: &Var, weight: &Var, bias: Option<&Var>, epilogue: LinearEpilogue) -> Result<Var> {
     let geometry = Geometry::new(x.shape(), weight.shape(), bias.map(|bias| bias.shape()))?;
     geometry.check(x.shape(), epilogue)?;
-    let is_fused = matches!(epilogue, LinearEpilogue::Nothing | LinearEpilogue::Residual(_));
-    if !is_fused && (x.wants_gradient() || weight.wants_gradient() || bias.is_some_and(Var::wants_gradient)) {
-        return epilogue.apply(&linear(x, weight, bias)?);
+    let wants_gradient = x.wants_gradient() || weight.wants_gradient() || bias.is_some_and(Var::wants_gradient);
+    if let Some(activation) = epilogue.activation_op().filter(|_| wants_gradient) {
+        return activation(&linear(x, weight, bias)?);
     }
     let output = match x.device() {
         Device::Cpu => cpu::forward(&geometry, x.tensor(), weight.tensor(), bias.map(Var::tensor), epilogue)?,
@@ -124,13 +133,13 @@ pub fn linear_with(x: &Var, weight: &Var, bias: Option<&Var>, epilogue: LinearEp
     };
     let none = Var::constant(Tensor::zeros(&[0]));
     // Only the weight's gradient looks at x: with a frozen weight, the activation is not kept.
-    let (x_value, weight_value) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone());
+    let (x_value, weight_value, scale) = (weight.wants_gradient().then(|| x.tensor().clone()), weight.tensor().clone(), epilogue.scale());
     let inputs = [x, weight, bias.unwrap_or(&none), epilogue.residual().unwrap_or(&none)];
     Ok(Var::record(output, inputs, move |gradient, [x, weight, bias, residual]| {
         let wanted = [x, weight, bias];
         let [x, weight, bias] = match gradient.device() {
-            Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
-            Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, wanted)?,
+            Device::Cpu => cpu::backward(&geometry, x_value.as_ref(), &weight_value, gradient, scale, wanted)?,
+            Device::Cuda(device) => cuda::backward(&device, &geometry, x_value.as_ref(), &weight_value, gradient, scale, wanted)?,
         };
         Ok([x, weight, bias, residual.then(|| gradient.clone())])
     }))

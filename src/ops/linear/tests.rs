@@ -1,6 +1,7 @@
 use super::{LinearEpilogue, linear, linear_with};
 use crate::autograd::Var;
 use crate::error::exit_code;
+use crate::ops;
 use crate::tensor::{DType, Tensor};
 use crate::testing::{assert_close, assert_devices_agree, assert_devices_agree_on_values, assert_gradients, random};
 
@@ -99,7 +100,11 @@ fn what_is_fused_behind_it_is_what_would_follow() {
             let [x, weight, bias, residual] = leaves(var);
             for epilogue in ACTIVATIONS.into_iter().chain([LinearEpilogue::Residual(&residual)]) {
                 let found = linear_with(&x, &weight, Some(&bias), epilogue).unwrap();
-                let expected = epilogue.apply(&linear(&x, &weight, Some(&bias)).unwrap()).unwrap();
+                let expected = linear(&x, &weight, Some(&bias)).unwrap();
+                let expected = match (epilogue, epilogue.activation_op()) {
+                    (LinearEpilogue::Residual(residual), _) => ops::add(&expected, residual).unwrap(),
+                    (_, activation) => activation.unwrap()(&expected).unwrap(),
+                };
                 assert_eq!((found.shape(), found.wants_gradient()), (expected.shape(), x.wants_gradient()), "{epilogue:?}");
                 assert_eq!(found.to_f32_vec().unwrap(), expected.to_f32_vec().unwrap(), "{epilogue:?}");
             }
@@ -110,6 +115,27 @@ fn what_is_fused_behind_it_is_what_would_follow() {
     for epilogue in ACTIVATIONS {
         assert_gradients(&inputs[..3], 1e-2, 1e-3, |v| linear_with(&v[0], &v[1], Some(&v[2]), epilogue));
     }
+}
+
+/// The layer of an input that was multiplied before; few rows, many, and a depth of several blocks.
+#[test]
+fn a_scaled_product_is_that_of_a_scaled_input() {
+    const SCALE: f32 = 0.3;
+    for (rows, inputs, outputs) in [(5, 3, 8), (130, 40, 66), (2, 300, 400)] {
+        let (x, weight, bias) = (random("x", &[2, rows, inputs]), random("w", &[outputs, inputs]), constant(&random("b", &[outputs])));
+        let leaves = || [Var::leaf(x.clone()), Var::leaf(weight.clone())];
+        let (fused, apart) = (leaves(), leaves());
+        let found = linear_with(&fused[0], &fused[1], Some(&bias), LinearEpilogue::Scale(SCALE)).unwrap();
+        let expected = linear(&ops::affine(&apart[0], SCALE, 0.0).unwrap(), &apart[1], Some(&bias)).unwrap();
+        assert_close(&found, &expected, 1e-6);
+        let gradient = random("g", found.shape());
+        let (found, expected) = (found.backward_from(gradient.clone()).unwrap(), expected.backward_from(gradient).unwrap());
+        for (fused, apart) in fused.iter().zip(&apart) {
+            assert_close(found.get(fused).unwrap(), expected.get(apart).unwrap(), 1e-6);
+        }
+    }
+    let inputs = [random("x", &[2, 3, 5]), random("w", &[4, 5]), random("b", &[4])];
+    assert_gradients(&inputs, 1e-1, 1e-4, |v| linear_with(&v[0], &v[1], Some(&v[2]), LinearEpilogue::Scale(SCALE)));
 }
 
 #[test]
@@ -135,5 +161,6 @@ fn gpus_agree_on_what_is_fused_behind_it() {
             assert_devices_agree_on_values(&inputs[..2], |v, _| linear_with(&v[0], &v[1], None, epilogue));
         }
         assert_devices_agree(&inputs, |v, _| linear_with(&v[0], &v[1], Some(&v[2]), LinearEpilogue::Residual(&v[3])));
+        assert_devices_agree(&inputs[..3], |v, _| linear_with(&v[0], &v[1], Some(&v[2]), LinearEpilogue::Scale(-0.3)));
     }
 }

@@ -187,7 +187,9 @@ pub(super) struct Operands<'a> {
     pub second: Option<&'a Tensor>,
     /// Bias, a term of each image, a residual.
     pub added: [Option<&'a Tensor>; 3],
-    /// What the sums pass through.
+    /// What multiplies the sums.
+    pub scale: f32,
+    /// What they pass through.
     pub activation: Activation,
     /// The result.
     pub output: &'a Tensor,
@@ -228,7 +230,7 @@ impl Windows {
 
     /// Queues the kernel of the tile.
     pub(super) fn launch(&self, device: &Cuda, tiles: &Tiles, operands: &Operands) -> Result<()> {
-        let &Operands { factors: [image, weight], second, added, activation, output, parts } = operands;
+        let &Operands { factors: [image, weight], second, added, scale, activation, output, parts } = operands;
         let &Self { cells: [images, ..], image: [height, width], taps, channels, first_channels, doubled, right, .. } = self;
         let second_channels = if second.is_some() { channels - first_channels } else { first_channels };
         let (count, [deep, high, wide]) = (taps[0] * taps[1], tiles.cells);
@@ -241,7 +243,7 @@ impl Windows {
             .boxes(image, &[first_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(second.unwrap_or(image), &[second_channels, width, height, images], &[STEP, wide, high, deep])
             .boxes(weight, &sizes_of_right, &tiles.box_of_right(activation));
-        let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts);
+        let launch = added.into_iter().fold(launch, |launch, term| launch.optional(term)).tensor(output).optional(parts).float(scale);
         let sizes = [self.cells, tiles.cells].into_iter().flatten().chain([taps, self.before].into_iter().flatten());
         sizes.chain([channels, first_channels, usize::from(doubled), outputs, activation as usize, tiles.splits]).fold(launch, Launch::int).run()
     }

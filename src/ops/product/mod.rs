@@ -139,6 +139,8 @@ pub(crate) struct Product<'a> {
     pub added: [Option<&'a Tensor>; 3],
     /// Whether the op's entry points take a term of each group.
     pub has_groups: bool,
+    /// What multiplies the sums before anything is added.
+    pub scale: f32,
     /// What the sums pass through (`kernels/common/destination.cuh`).
     pub activation: Activation,
     /// The remaining parameters of the entry point.
@@ -149,7 +151,7 @@ pub(crate) struct Product<'a> {
 
 impl<'a> Product<'a> {
     /// Two factors as a gradient has them: nothing beside them, nothing added, no kernels of Hopper. The op fills in its geometry.
-    pub fn of_gradient(op: &'static str, pass: &'static str, sizes: [usize; 3], lies: [Lies; 2], factors: [&'a Tensor; 2]) -> Self {
+    pub fn of_gradient(op: &'static str, pass: &'static str, sizes: [usize; 3], lies: [Lies; 2], factors: [&'a Tensor; 2], scale: f32) -> Self {
         Self {
             op,
             pass,
@@ -163,6 +165,7 @@ impl<'a> Product<'a> {
             beside: &[],
             added: [None; 3],
             has_groups: false,
+            scale,
             activation: Activation::None,
             geometry: &[],
             parts_geometry: &[],
@@ -219,7 +222,8 @@ impl<'a> Product<'a> {
     fn run_on_hopper(&self, device: &Cuda, windows: &Windows, tiles: &HopperTiles, output: &Tensor) -> Result<()> {
         let parts = self.parts(device, tiles.splits)?;
         let second = self.beside.first().copied().flatten();
-        let operands = Operands { factors: self.factors, second, added: self.added, activation: self.activation, output, parts: parts.as_ref() };
+        let &Self { factors, added, scale, activation, .. } = self;
+        let operands = Operands { factors, second, added, scale, activation, output, parts: parts.as_ref() };
         windows.launch(device, tiles, &operands)?;
         self.add_parts(device, output, parts.as_ref(), tiles.splits)
     }
@@ -239,7 +243,8 @@ impl<'a> Product<'a> {
         let launch = self.factors.iter().fold(launch, |launch, factor| launch.tensor(*factor));
         let launch = self.beside.iter().fold(launch, |launch, tensor| launch.optional(*tensor));
         let launch = if self.pass == "forward" { self.added(launch) } else { launch };
-        self.geometry.iter().fold(launch.tensor(output).optional(parts.as_ref()), |launch, &size| launch.int(size)).run()?;
+        let launch = launch.tensor(output).optional(parts.as_ref()).float(self.scale);
+        self.geometry.iter().fold(launch, |launch, &size| launch.int(size)).run()?;
         self.add_parts(device, output, parts.as_ref(), tiling.splits)
     }
 
@@ -261,7 +266,7 @@ impl<'a> Product<'a> {
         let Some(parts) = parts else { return Ok(()) };
         let [rows, columns, _] = self.sizes;
         let launch = Launch::new(device, &format!("{}_add_parts", self.op), output.dtype()).grid((rows * columns).div_ceil(256), 1, 1).threads(256);
-        let launch = self.added(launch).tensor(output).tensor(parts).int(rows).int(columns);
+        let launch = self.added(launch).tensor(output).tensor(parts).float(self.scale).int(rows).int(columns);
         self.parts_geometry.iter().fold(launch, |launch, &size| launch.int(size)).int(splits).run()
     }
 }

@@ -194,7 +194,7 @@ fn gpus_agree_on_products_of_hopper() {
 fn products_on_hopper() {
     for (rows, inputs, outputs) in [(1, 8, 8), (130, 72, 200), (3, 2080, 24), (129, 64, 328), (700, 16, 72), (1300, 16, 72)] {
         let inputs = [random("x", &[rows, inputs]), random("w", &[outputs, inputs]), random("b", &[outputs])];
-        assert_devices_agree(&inputs, |v, _| ops::linear(&v[0], &v[1], Some(&v[2])));
+        assert_devices_agree(&inputs, |v, _| ops::linear_with(&v[0], &v[1], Some(&v[2]), LinearEpilogue::Scale(0.6)));
     }
     for (cells, channels, outputs, kernel, padding) in [
         ([1, 5, 7], 8, 16, [3, 3], [1, 1, 1, 1]),
@@ -210,7 +210,7 @@ fn products_on_hopper() {
         let terms = [random("b", &[outputs]), random("t", &[batch, outputs]), random("r", &[batch, out[0], out[1], outputs])];
         let [bias, time, residual] = terms;
         assert_devices_agree(&[x, weight, bias, time, residual], |v, _| {
-            let epilogue = Epilogue { per_channel: Some(&v[3]), residual: Some(&v[4]) };
+            let epilogue = Epilogue { scale: 0.6, per_channel: Some(&v[3]), residual: Some(&v[4]) };
             ops::conv2d(&v[0], &v[1], Some(&v[2]), Conv2dOptions { stride: 1, padding }, epilogue)
         });
     }

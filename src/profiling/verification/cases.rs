@@ -129,7 +129,7 @@ fn products() -> Vec<Case> {
         let image: &[usize] = &[2, size, size, channels];
         let shapes: [&[usize]; 5] = [image, &[channels, 3, 3, channels], &[channels], &[2, channels], image];
         let case = Case::new(format!("conv2d with time and residual, {channels} channels"), &shapes, |x, _| {
-            let epilogue = Epilogue { per_channel: Some(&x[3]), residual: Some(&x[4]) };
+            let epilogue = Epilogue { per_channel: Some(&x[3]), residual: Some(&x[4]), ..Epilogue::default() };
             ops::conv2d(&x[0], &x[1], Some(&x[2]), Conv2dOptions::new(1, 1), epilogue)
         });
         cases.push(case.routed("conv2d"));

@@ -92,8 +92,7 @@ impl Sampling<'_> {
                 let output = guide(without.tensor(), with.tensor(), guidance)?;
                 latent = step.update(&output, &latent, 0.0, &latent)?;
             }
-            let unscaled = ops::affine(&Var::constant(latent), (1.0 / self.scale) as f32, 0.0)?;
-            let decoded = self.vae.decode(&unscaled)?.to_device(Device::Cpu)?;
+            let decoded = self.vae.decode_scaled(&Var::constant(latent), (1.0 / self.scale) as f32)?.to_device(Device::Cpu)?;
             tiles.push(Picture::from_tensor(&decoded.reshape(&decoded.shape()[1..])?)?);
         }
         Ok(mosaic(&tiles.chunks(8).map(|row| row.iter().collect()).collect::<Vec<_>>()))

@@ -24,6 +24,13 @@ impl Default for Finish<'_> {
 }
 
 impl Finish<'_> {
+    /// Multiplies a part of a product that was stored without the factor.
+    pub fn scale_stored(&self, sums: &mut [f32]) {
+        if self.scale != 1.0 {
+            sums.iter_mut().for_each(|sum| *sum *= self.scale);
+        }
+    }
+
     /// Adds what comes behind the product to elements `columns` of `rows`. `place` is the index of element (0, 0) of the rows in the whole output,
     /// which has `width` columns.
     pub fn add_terms(&self, rows: &mut [&mut [f32]], columns: Range<usize>, place: [usize; 2], width: usize) {

@@ -127,6 +127,7 @@ impl Convolution<'_> {
         let first_pixel = self.first_pixel(block.tile_rows.start);
         for (index, rows) in panels.iter_mut().enumerate() {
             let used = rows.first().map_or(0, |row| row.len());
+            rows.iter_mut().for_each(|row| finish.scale_stored(row));
             finish.add_terms(rows, 0..used, [first_pixel, index * COLUMNS], self.outputs);
         }
     }
