@@ -27,8 +27,10 @@ pub struct Kernel {
 pub struct Entry {
     /// Its name, unique among all kernels.
     pub name: String,
-    /// Its parameters in order: name, kind (an expression of `src/device/cuda/sources.rs`).
+    /// Its parameters in order, or the fields of the one struct that it takes: name, kind (an expression of `src/device/cuda/sources.rs`).
     pub parameters: Vec<(String, String)>,
+    /// Whether they are such fields.
+    pub in_struct: bool,
 }
 
 /// All kernels under `root/kernels`, sorted by name.
@@ -69,7 +71,7 @@ fn kernel(root: &Path, path: &Path) -> Result<Kernel, String> {
     let mut included = Vec::new();
     let text = splice(&root.join("kernels"), &format!("{name}.cu"), &mut included)?;
     let (architectures, elements) = supports(&source).map_err(|error| format!("{file}: {error}"))?;
-    let entries = entries(&source).map_err(|error| format!("{file}: {error}"))?;
+    let entries = entries(&text).map_err(|error| format!("{file}: {error}"))?;
     if entries.is_empty() {
         return Err(format!("{file}: no entry point; expected extern \"C\" __global__ void name(parameters)"));
     }
@@ -117,7 +119,7 @@ fn supports(source: &str) -> Result<(Vec<String>, Vec<String>), String> {
     }
 }
 
-/// The entry points of a source.
+/// The entry points of a source, headers included: they may declare the struct that an entry point takes.
 pub fn entries(source: &str) -> Result<Vec<Entry>, String> {
     let text = without_comments(source);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -129,8 +131,11 @@ pub fn entries(source: &str) -> Result<Vec<Entry>, String> {
         });
         let Some((name, rest)) = rest.split_once('(') else { return Err(format!("an entry point without parameters: {rest}")) };
         let (name, list) = (name.trim(), rest.split(')').next().unwrap_or_default());
-        let parameters = list.split(',').map(|text| parameter(text.trim()).map_err(|error| format!("{name}: {error}"))).collect::<Result<_, _>>()?;
-        let entry = Entry { name: name.to_owned(), parameters };
+        let fields = fields(&text, list);
+        let in_struct = fields.is_some();
+        let declared = fields.unwrap_or_else(|| list.split(',').map(|text| text.trim().to_owned()).collect());
+        let parameters = declared.iter().map(|text| parameter(text).map_err(|error| format!("{name}: {error}"))).collect::<Result<_, _>>()?;
+        let entry = Entry { name: name.to_owned(), parameters, in_struct };
         match found.iter().find(|known| known.name == entry.name) {
             Some(known) if *known != entry => return Err(format!("{name} is declared twice with different parameters")),
             Some(_) => {}
@@ -145,6 +150,25 @@ fn without_comments(source: &str) -> String {
     let mut parts = lines.split("/*");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.split_once("*/").map_or("", |(_, rest)| rest))
+}
+
+/// The fields of the struct that is the only parameter of `list`, `const __grid_constant__ Sizes sizes`, each declared by itself. Its functions come after
+/// them. None when `text` declares no such struct.
+fn fields(text: &str, list: &str) -> Option<Vec<String>> {
+    let mut words = list.split_whitespace().filter(|word| !["const", "__grid_constant__"].contains(word));
+    let (Some(structure), Some(_), None) = (words.next(), words.next(), words.next()) else { return None };
+    let (_, body) = text.split_once(&format!("struct {structure} {{ "))?;
+    let mut found = Vec::new();
+    for declaration in body.split(';').take_while(|declaration| !declaration.contains(['(', '}'])) {
+        let declaration = declaration.trim();
+        let mut declarators = declaration.split(',');
+        let first = declarators.next().unwrap_or_default();
+        // `const element *x, *y`: what stands before the first star or name belongs to all of them.
+        let shared = first.split('*').next().filter(|shared| shared.len() < first.len()).or(first.rsplit_once(' ').map(|(shared, _)| shared));
+        found.push(first.to_owned());
+        found.extend(declarators.map(|declarator| format!("{} {}", shared.unwrap_or_default(), declarator.trim())));
+    }
+    Some(found)
 }
 
 /// `const element* x` as (name, kind).
@@ -189,7 +213,7 @@ pub fn expression(kernels: &[Kernel], text_of: impl Fn(&Kernel) -> String) -> St
         let _ = writeln!(list, "Kernel {{ name: {name:?}, launched_by: {launched_by:?}, architectures: &{architectures:?}, elements: &[{elements}],");
         let _ = writeln!(list, "text: include_str!({:?}), entries: &[", text_of(kernel));
         for entry in entries {
-            let _ = write!(list, "    Entry {{ name: {:?}, parameters: &[", entry.name);
+            let _ = write!(list, "    Entry {{ name: {:?}, in_struct: {}, parameters: &[", entry.name, entry.in_struct);
             for (name, kind) in &entry.parameters {
                 let _ = write!(list, "Parameter {{ name: {name:?}, kind: {kind} }}, ");
             }

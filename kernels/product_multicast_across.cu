@@ -10,26 +10,7 @@
 // Floor: as there.
 #include "common/hopper_product.cuh"
 
-extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<256, 2, true>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
-}
-
-extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x160(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<160, 2, true>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
-}
-
-extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<128, 2, true>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
-}
-
-extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap second, const __grid_constant__ TensorMap weight, const element* bias, const element* per_group, const element* residual, element* y, float* parts, float scale, int images, int height, int width, int box_images, int box_height, int box_width, int taps_y, int taps_x, int top, int left, int channels, int first_channels, int doubled, int outputs, int activation, int splits) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    Sizes sizes = {images, height, width, box_images, box_height, box_width, taps_y, taps_x, top, left, channels, first_channels, doubled, splits};
-    hopper_product<64, 2, true>(x, second, weight, sizes, {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation}, shared);
-}
+extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x256(const __grid_constant__ Product product) { hopper_product<256, 2, true>(product); }
+extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x160(const __grid_constant__ Product product) { hopper_product<160, 2, true>(product); }
+extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x128(const __grid_constant__ Product product) { hopper_product<128, 2, true>(product); }
+extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1) product_multicast_across_128x64(const __grid_constant__ Product product) { hopper_product<64, 2, true>(product); }

@@ -23,15 +23,24 @@ constexpr int BAND = 8;                         // tiles of rows that take turns
 constexpr int STAGED = 32, STAGED_PITCH = 40;   // columns of a warp's sums in shared memory on their way out
 constexpr int CONSUMER_WARPS = 8;               // of a block
 
-// The product's sizes.
-struct Sizes {
+// What a product is launched with: the parameter of every entry point, as product_hopper.cu describes it. The copy engine finds the tensors' descriptions
+// where the launch has put them.
+struct Product {
+    TensorMap x, second, weight;
+    const element *bias, *per_group, *residual;
+    element* y;
+    float *parts, scale;
     int images, height, width;              // cells of the result
     int box_images, box_height, box_width;  // those of a tile; their product is TILE_ROWS
     int taps_y, taps_x, top, left;          // cell (y, x) meets, at tap (i, j), pixel (y - top + i, x - left + j) >> doubled
     int channels, first_channels;           // all, and those of the first image
     int doubled;                            // 1: a tile's cells are every other one of the result along both axes
-    int splits;  // parts of the depth; none is empty
+    int outputs, activation;
+    int splits;                             // parts of the depth; none is empty
 
+    __device__ __forceinline__ Destination destination() const {
+        return {y, parts, bias, per_group, residual, scale, images * height * width, outputs, height * width, activation};
+    }
     __device__ __forceinline__ int first_chunks() const { return (first_channels + BOX_CHANNELS - 1) / BOX_CHANNELS; }
     __device__ __forceinline__ int chunks() const { return first_chunks() + (channels - first_channels + BOX_CHANNELS - 1) / BOX_CHANNELS; }
     __device__ __forceinline__ int steps() const { return taps_y * taps_x * chunks(); }
@@ -47,39 +56,39 @@ struct Work {
 
     // Tiles along the images' axes; of a doubled one there are four parities, which follow each other. Each block of a cluster has a tile of the same
     // columns, if need be one behind the last image, where all boxes are zero and no result is.
-    __device__ __forceinline__ static int wide(const Sizes& sizes) { return tiles_along(sizes.width >> sizes.doubled, sizes.box_width); }
-    __device__ __forceinline__ static int high(const Sizes& sizes) { return tiles_along(sizes.height >> sizes.doubled, sizes.box_height); }
+    __device__ __forceinline__ static int wide(const Product& product) { return tiles_along(product.width >> product.doubled, product.box_width); }
+    __device__ __forceinline__ static int high(const Product& product) { return tiles_along(product.height >> product.doubled, product.box_height); }
     template <int BLOCKS>
-    __device__ __forceinline__ static int down(const Sizes& sizes) {
-        int tiles = (wide(sizes) * high(sizes) * tiles_along(sizes.images, sizes.box_images)) << 2 * sizes.doubled;
+    __device__ __forceinline__ static int down(const Product& product) {
+        int tiles = (wide(product) * high(product) * tiles_along(product.images, product.box_images)) << 2 * product.doubled;
         return tiles_along(tiles, BLOCKS) * BLOCKS;
     }
 
     // Neighbouring numbers share a band of rows and its columns, whose factors the second-level cache then holds.
     template <int COLUMNS, int BLOCKS>
-    __device__ __forceinline__ static Work at(int item, const Sizes& sizes, int columns) {
+    __device__ __forceinline__ static Work at(int item, const Product& product) {
         static_assert(BAND % BLOCKS == 0, "the blocks of a cluster are in the same band");
-        int wide = Work::wide(sizes), high = Work::high(sizes), down = Work::down<BLOCKS>(sizes), across = tiles_along(columns, COLUMNS);
+        int wide = Work::wide(product), high = Work::high(product), down = Work::down<BLOCKS>(product), across = tiles_along(product.outputs, COLUMNS);
         int part = item / (down * across), tile = item - part * down * across;
         int band = tile / (BAND * across), in_band = tile - band * BAND * across, rows = min(BAND, down - band * BAND);
-        int row = band * BAND + in_band % rows, share = tiles_along(sizes.steps(), sizes.splits);
-        int parity_y = row & sizes.doubled, parity_x = (row >> 1) & sizes.doubled;
-        row >>= 2 * sizes.doubled;
-        return {part, part * share, min((part + 1) * share, sizes.steps()), in_band / rows * COLUMNS, row / (wide * high) * sizes.box_images,
-                ((row / wide % high * sizes.box_height) << sizes.doubled) + parity_y, ((row % wide * sizes.box_width) << sizes.doubled) + parity_x};
+        int row = band * BAND + in_band % rows, share = tiles_along(product.steps(), product.splits);
+        int parity_y = row & product.doubled, parity_x = (row >> 1) & product.doubled;
+        row >>= 2 * product.doubled;
+        return {part, part * share, min((part + 1) * share, product.steps()), in_band / rows * COLUMNS, row / (wide * high) * product.box_images,
+                ((row / wide % high * product.box_height) << product.doubled) + parity_y, ((row % wide * product.box_width) << product.doubled) + parity_x};
     }
 
     template <int COLUMNS, int BLOCKS>
-    __device__ __forceinline__ static int count(const Sizes& sizes, int columns) {
-        return down<BLOCKS>(sizes) * tiles_along(columns, COLUMNS) * sizes.splits;
+    __device__ __forceinline__ static int count(const Product& product) {
+        return down<BLOCKS>(product) * tiles_along(product.outputs, COLUMNS) * product.splits;
     }
 
     // The result's row of a row of the tile; -1 outside.
-    __device__ __forceinline__ int row(int of_tile, const Sizes& sizes) const {
-        int column = x + (of_tile % sizes.box_width << sizes.doubled), line = y + (of_tile / sizes.box_width % sizes.box_height << sizes.doubled);
-        int picture = image + of_tile / (sizes.box_width * sizes.box_height);
-        bool inside = column < sizes.width && line < sizes.height && picture < sizes.images;
-        return inside ? (picture * sizes.height + line) * sizes.width + column : -1;
+    __device__ __forceinline__ int row(int of_tile, const Product& product) const {
+        int column = x + (of_tile % product.box_width << product.doubled), line = y + (of_tile / product.box_width % product.box_height << product.doubled);
+        int picture = image + of_tile / (product.box_width * product.box_height);
+        bool inside = column < product.width && line < product.height && picture < product.images;
+        return inside ? (picture * product.height + line) * product.width + column : -1;
     }
 };
 
@@ -139,65 +148,63 @@ struct Turn {
 // the two halves to both blocks. Across the depth in boxes of 64 columns, of which a cluster's block brings one half of the depth; the taps then come from
 // the last to the first, since what cell y of the result takes from tap i lies at y - i.
 template <int COLUMNS, int BLOCKS, bool ACROSS>
-__device__ __forceinline__ void fetch_weights(const TensorMap& b, const Work& work, const Sizes& sizes, const Destination& to, unsigned char* stage,
-                                              Barrier* full, int channel, int tap) {
+__device__ __forceinline__ void fetch_weights(const Product& product, const Work& work, unsigned char* stage, Barrier* full, int channel, int tap) {
     typedef Ring<COLUMNS, BLOCKS, ACROSS> R;
     constexpr int HALF_BYTES = R::B_BYTES / 2, BOX_BYTES = BOX_CHANNELS * BOX_CHANNELS * 2;
     constexpr unsigned ALL = (1 << BLOCKS) - 1;
-    bool gated = to.activation == GEGLU;
+    bool gated = product.activation == GEGLU;
     if (ACROSS) {
-        tap = sizes.taps_y * sizes.taps_x - 1 - tap;
+        tap = product.taps_y * product.taps_x - 1 - tap;
 #pragma unroll
         for (int box = 0; box < R::B_BOXES; box++) {
             unsigned char* place = stage + box * BOX_BYTES;
             int column = work.column + box * BOX_CHANNELS, half = BLOCKS > 1 ? block_of_cluster() : 0;
-            if (BLOCKS > 1) copy_box_to(ALL, place + half * BOX_BYTES / 2, b, full, column, tap, channel + half * BOX_CHANNELS / 2);
-            else copy_box(place, b, full, column, tap, channel);
+            if (BLOCKS > 1) copy_box_to(ALL, place + half * BOX_BYTES / 2, product.weight, full, column, tap, channel + half * BOX_CHANNELS / 2);
+            else copy_box(place, product.weight, full, column, tap, channel);
         }
     } else if (BLOCKS > 1) {
-        int half = block_of_cluster(), column = gated ? (half * to.columns + work.column) / 2 : work.column + half * COLUMNS / 2;
-        copy_box_to(ALL, stage + half * HALF_BYTES, b, full, channel, tap, column);
+        int half = block_of_cluster(), column = gated ? (half * product.outputs + work.column) / 2 : work.column + half * COLUMNS / 2;
+        copy_box_to(ALL, stage + half * HALF_BYTES, product.weight, full, channel, tap, column);
     } else if (gated) {
-        copy_box(stage, b, full, channel, tap, work.column / 2);
-        copy_box(stage + HALF_BYTES, b, full, channel, tap, (to.columns + work.column) / 2);
+        copy_box(stage, product.weight, full, channel, tap, work.column / 2);
+        copy_box(stage + HALF_BYTES, product.weight, full, channel, tap, (product.outputs + work.column) / 2);
     } else {
-        copy_box(stage, b, full, channel, tap, work.column);
+        copy_box(stage, product.weight, full, channel, tap, work.column);
     }
 }
 
 // One thread: copies every box that this block needs, as soon as its stage is empty.
 template <int COLUMNS, int BLOCKS, bool ACROSS>
-__device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
-                                            const Ring<COLUMNS, BLOCKS, ACROSS>& ring) {
+__device__ __forceinline__ void fetch_boxes(const Product& product, const Ring<COLUMNS, BLOCKS, ACROSS>& ring) {
     typedef Ring<COLUMNS, BLOCKS, ACROSS> R;
     Turn<R::STAGES> turn;
-    int chunks = sizes.chunks(), first_chunks = sizes.first_chunks(), items = Work::count<COLUMNS, BLOCKS>(sizes, to.columns);
-    prefetch(a);
-    if (first_chunks < chunks) prefetch(a_second);
-    prefetch(b);
+    int chunks = product.chunks(), first_chunks = product.first_chunks(), items = Work::count<COLUMNS, BLOCKS>(product);
+    prefetch(product.x);
+    if (first_chunks < chunks) prefetch(product.second);
+    prefetch(product.weight);
     for (int item = blockIdx.x; item < items; item += gridDim.x) {
-        Work work = Work::at<COLUMNS, BLOCKS>(item, sizes, to.columns);
-        int tap = work.begin / chunks, chunk = work.begin - tap * chunks, y = tap / sizes.taps_x, x = tap - y * sizes.taps_x;
+        Work work = Work::at<COLUMNS, BLOCKS>(item, product);
+        int tap = work.begin / chunks, chunk = work.begin - tap * chunks, y = tap / product.taps_x, x = tap - y * product.taps_x;
         for (int step = work.begin; step < work.end; step++) {
             unsigned char* stage = ring.stages + turn.stage * R::STAGE_BYTES;
             Barrier* full = ring.full + turn.stage;
             barrier_wait(ring.empty + turn.stage, turn.parity ^ 1);
             barrier_arrive_expecting(full, R::STAGE_BYTES);
-            int column = (work.x - sizes.left + x) >> sizes.doubled, line = (work.y - sizes.top + y) >> sizes.doubled, channel = chunk * BOX_CHANNELS;
+            int column = (work.x - product.left + x) >> product.doubled, line = (work.y - product.top + y) >> product.doubled, channel = chunk * BOX_CHANNELS;
             if (chunk < first_chunks) {
-                copy_box(stage, a, full, channel, column, line, work.image);
+                copy_box(stage, product.x, full, channel, column, line, work.image);
             } else {
                 channel -= first_chunks * BOX_CHANNELS;
-                copy_box(stage, a_second, full, channel, column, line, work.image);
-                channel += sizes.first_channels;
+                copy_box(stage, product.second, full, channel, column, line, work.image);
+                channel += product.first_channels;
             }
             // Beyond the first image's channels the weight's are the second's; there the first image's box is zero.
-            fetch_weights<COLUMNS, BLOCKS, ACROSS>(b, work, sizes, to, stage + R::A_BYTES, full, channel, tap);
+            fetch_weights<COLUMNS, BLOCKS, ACROSS>(product, work, stage + R::A_BYTES, full, channel, tap);
             turn.next();
             if (++chunk == chunks) {
                 chunk = 0;
                 tap++;
-                if (++x == sizes.taps_x) {
+                if (++x == product.taps_x) {
                     x = 0;
                     y++;
                 }
@@ -208,11 +215,11 @@ __device__ __forceinline__ void fetch_boxes(const TensorMap& a, const TensorMap&
 
 // A warp's sums [16, COLUMNS] to their places from `first_column` on, through shared memory so that whole packs of a row go out.
 template <int COLUMNS>
-__device__ __forceinline__ void write_sums(const float (*sums)[4], const Work& work, const Sizes& sizes, const Destination& to, int first_column,
+__device__ __forceinline__ void write_sums(const float (*sums)[4], const Work& work, const Product& product, const Destination& to, int first_column,
                                            int first_row, float* staged) {
     int lane = threadIdx.x % 32, row = lane / 4, rows[2];
 #pragma unroll
-    for (int half = 0; half < 2; half++) rows[half] = work.row(first_row + half * 8 + row, sizes);
+    for (int half = 0; half < 2; half++) rows[half] = work.row(first_row + half * 8 + row, product);
 #pragma unroll
     for (int column = 0; column < COLUMNS; column += STAGED) {
         __syncwarp();
@@ -236,7 +243,7 @@ __device__ __forceinline__ void write_sums(const float (*sums)[4], const Work& w
 
 // The same of a gated product, whose tile has values in its first half and their gates in the second, in the same threads.
 template <int COLUMNS>
-__device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], const Work& work, const Sizes& sizes, const Destination& to, int first_row,
+__device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], const Work& work, const Product& product, const Destination& to, int first_row,
                                                  float* staged) {
     int first_column = work.column / 2;
 #pragma unroll
@@ -247,21 +254,22 @@ __device__ __forceinline__ void write_gated_sums(float (&sums)[COLUMNS / 8][4], 
             if (column < to.columns / 2) sums[j][e] = to.gated(column, sums[j][e], sums[COLUMNS / 16 + j][e]);
         }
     Destination halves = {to.out, nullptr, nullptr, nullptr, nullptr, 1.0f, to.rows, to.columns / 2, 1};
-    write_sums<COLUMNS / 2>(sums, work, sizes, halves, first_column, first_row, staged);
+    write_sums<COLUMNS / 2>(sums, work, product, halves, first_column, first_row, staged);
 }
 
 // A warpgroup: 64 rows (from `first_row`) of every tile of this block.
 template <int COLUMNS, int BLOCKS, bool ACROSS>
-__device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destination& to, const Ring<COLUMNS, BLOCKS, ACROSS>& ring, int first_row) {
+__device__ __forceinline__ void multiply_boxes(const Product& product, const Ring<COLUMNS, BLOCKS, ACROSS>& ring, int first_row) {
     typedef Ring<COLUMNS, BLOCKS, ACROSS> R;
     Turn<R::STAGES> turn;
-    int warp = threadIdx.x % WARPGROUP / 32, items = Work::count<COLUMNS, BLOCKS>(sizes, to.columns);
+    Destination to = product.destination();
+    int warp = threadIdx.x % WARPGROUP / 32, items = Work::count<COLUMNS, BLOCKS>(product);
     float* staged = ring.staged + (first_row / 16 + warp) * R::STAGED_FLOATS;
     constexpr int B_STEP = ACROSS ? FURTHER_ACROSS : FURTHER_ALONG;
     unsigned char* first_b = ring.stages + R::A_BYTES;
     unsigned long long a = describe_factor(ring.stages + first_row * BOX_CHANNELS * 2), b = ACROSS ? describe_factor_across(first_b) : describe_factor(first_b);
     for (int item = blockIdx.x; item < items; item += gridDim.x) {
-        Work work = Work::at<COLUMNS, BLOCKS>(item, sizes, to.columns);
+        Work work = Work::at<COLUMNS, BLOCKS>(item, product);
         float sums[COLUMNS / 8][4];
         int before = 0;
         for (int step = work.begin; step < work.end; step++) {
@@ -283,26 +291,26 @@ __device__ __forceinline__ void multiply_boxes(const Sizes& sizes, const Destina
         products_wait<0>();
         hold_sums<COLUMNS>(sums);
         ring.release(before);
-        if (to.activation == GEGLU) write_gated_sums<COLUMNS>(sums, work, sizes, to, first_row + warp * 16, staged);
-        else write_sums<COLUMNS>(sums, work, sizes, to, work.column, first_row + warp * 16, staged);
+        if (to.activation == GEGLU) write_gated_sums<COLUMNS>(sums, work, product, to, first_row + warp * 16, staged);
+        else write_sums<COLUMNS>(sums, work, product, to, work.column, first_row + warp * 16, staged);
     }
 }
 
 // Grid: x = as many blocks as multiprocessors, or as tiles · parts if those are fewer, whole clusters of BLOCKS; BLOCK_THREADS threads, one block a
 // multiprocessor. Dynamic shared memory: Ring's stages (192 KiB or a little less), 1 KiB of barriers, 20 KiB of sums on their way out.
 template <int COLUMNS, int BLOCKS, bool ACROSS>
-__device__ __forceinline__ void hopper_product(const TensorMap& a, const TensorMap& a_second, const TensorMap& b, const Sizes& sizes, const Destination& to,
-                                               unsigned char* shared) {
+__device__ __forceinline__ void hopper_product(const Product& product) {
+    DYNAMIC_SHARED(unsigned char, shared);
     static_assert(BLOCKS == 1 || BLOCKS == 2, "each block of a cluster brings one half of B's box");
     Ring<COLUMNS, BLOCKS, ACROSS> ring(shared);
     ring.start();
     int warpgroup = threadIdx.x / WARPGROUP;
     if (warpgroup == 0) {
         give_registers<40>();
-        if (threadIdx.x == 0) fetch_boxes<COLUMNS, BLOCKS, ACROSS>(a, a_second, b, sizes, to, ring);
+        if (threadIdx.x == 0) fetch_boxes<COLUMNS, BLOCKS, ACROSS>(product, ring);
     } else {
         take_registers<232>();
-        multiply_boxes<COLUMNS, BLOCKS, ACROSS>(sizes, to, ring, (warpgroup - 1) * 64);
+        multiply_boxes<COLUMNS, BLOCKS, ACROSS>(product, ring, (warpgroup - 1) * 64);
     }
     // The other block's warpgroups still tell this one's barriers that they have multiplied.
     if (BLOCKS > 1) synchronize_cluster();

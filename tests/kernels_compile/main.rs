@@ -236,6 +236,32 @@ fn headers_are_put_in_once_and_parameters_are_read() {
 }
 
 #[test]
+fn the_fields_of_a_struct_are_parameters() {
+    let source = format!(
+        "{FIRST}#include \"common/a.cuh\"\nstruct Sizes {{\n    TensorMap x, second;\n    const element *bias, *residual; // null where absent\n    float *parts, scale;\n    \
+         int rows, columns;\n    int cells() const {{ return rows * columns; }}\n}};\n\
+         extern \"C\" __global__ void sum(const __grid_constant__ Sizes sizes) {{}}\nextern \"C\" __global__ void other(int rows) {{}}\n"
+    );
+    let found = kernels::read(repository(&source, true).path()).expect("a fitting kernel");
+    let [sum, other] = &found[0].entries[..] else { panic!("{found:?}") };
+    assert!(sum.in_struct && !other.in_struct);
+    let kinds: Vec<String> = sum.parameters.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
+    assert_eq!(
+        kinds,
+        [
+            "x: Kind::TensorMap",
+            "second: Kind::TensorMap",
+            "bias: Kind::Pointer { to: Pointee::Element, writes: false }",
+            "residual: Kind::Pointer { to: Pointee::Element, writes: false }",
+            "parts: Kind::Pointer { to: Pointee::Exactly(DType::F32), writes: true }",
+            "scale: Kind::F32",
+            "rows: Kind::I32",
+            "columns: Kind::I32"
+        ]
+    );
+}
+
+#[test]
 fn kernels_that_could_not_be_launched_are_refused() {
     let entry = "extern \"C\" __global__ void sum(float* x) {}\n";
     for (kernel, with_launcher, expected) in [
@@ -246,6 +272,11 @@ fn kernels_that_could_not_be_launched_are_refused() {
         (format!("{FIRST}// supports: sm_8x\n{entry}"), true, "found sm_8x"),
         (format!("{FIRST}// supports: sm_80+; f64\n{entry}"), true, "found f64"),
         (format!("{FIRST}extern \"C\" __global__ void sum(double x) {{}}\n"), true, "sum: x has a type that a launch cannot pass: double"),
+        (
+            format!("{FIRST}struct Sizes {{ int rows, *columns; double x; }};\nextern \"C\" __global__ void sum(const Sizes sizes) {{}}\n"),
+            true,
+            "sum: x has a type that a launch cannot pass: double",
+        ),
         (format!("{FIRST}{entry}extern \"C\" __global__ void sum(int x) {{}}\n"), true, "declared twice"),
     ] {
         let error = kernels::read(repository(&kernel, with_launcher).path()).expect_err(expected);

@@ -1,11 +1,11 @@
 //! Launches, checked against the kernel's own parameter list.
 
-use std::ffi::c_void;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
-use cudarc::driver::{result, sys};
+use cudarc::driver::result;
 
+use super::arguments::{Argument, Content, Shown, packed};
 use super::context::{Cuda, Function};
 use super::interval::Interval;
 use super::memory::CudaStorage;
@@ -51,37 +51,6 @@ pub struct Launch {
     held: Vec<Arc<Storage>>,
     /// The first mistake.
     mistake: Option<String>,
-}
-
-/// An argument as the driver reads it, and what is shown of it.
-struct Argument {
-    content: Content,
-    shown: Shown,
-}
-
-enum Content {
-    /// At most eight bytes.
-    Word(u64),
-    Map(Box<sys::CUtensorMap>),
-}
-
-impl Content {
-    /// Where the driver finds it.
-    fn place(&self) -> *mut c_void {
-        match self {
-            Self::Word(bits) => (&raw const *bits).cast_mut().cast(),
-            Self::Map(map) => (&raw const **map).cast_mut().cast(),
-        }
-    }
-}
-
-enum Shown {
-    /// Its shape and its bytes.
-    Tensor(Arc<[usize]>, u64),
-    Null,
-    Whole(i64),
-    Real(f32),
-    Words,
 }
 
 impl Launch {
@@ -280,10 +249,14 @@ impl Launch {
         let function = self.cuda.function(kernel, entry, self.element)?;
         let interval = recording::is_on().then(|| Interval::now(&self.cuda)).transpose()?;
         let [x, y, z] = self.grid.map(|blocks| blocks as u32);
-        let mut pointers: Vec<*mut c_void> = self.arguments.iter().map(|argument| argument.content.place()).collect();
+        let packed = entry.in_struct.then(|| packed(entry.parameters, &self.arguments));
+        let mut pointers = match &packed {
+            Some(words) => vec![words.as_ptr().cast_mut().cast()],
+            None => self.arguments.iter().map(|argument| argument.content.place()).collect(),
+        };
         let queued = self.cuda.context().bind_to_thread().and_then(|()| function.allow_shared(self.shared as u32)).and_then(|()| {
             // SAFETY: the function is loaded for good; number, kind and size of the arguments are those of its declaration, words little endian in eight
-            // bytes each, tensor maps as the driver made them. The memory is alive until the launch is queued, and what frees it is queued on the same stream after that. That the
+            // bytes each, tensor maps as the driver made them, or all of them as the struct that it takes. The memory is alive until the launch is queued, and what frees it is queued on the same stream after that. That the
             // kernel stays inside its tensors is the promise of the op, whose Geometry gave the sizes.
             unsafe {
                 let (stream, shared) = (self.cuda.stream().cu_stream(), self.shared as u32);

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Foreign functions; each call says why it is sound.
 
 mod architecture;
+mod arguments;
 mod cache;
 mod compile;
 mod context;

@@ -29,8 +29,10 @@ pub struct Kernel {
 pub struct Entry {
     /// Its name, unique among all kernels.
     pub name: &'static str,
-    /// Its parameters in order.
+    /// Its parameters in order, or the fields of the one struct that it takes.
     pub parameters: &'static [Parameter],
+    /// Whether they are such fields.
+    pub in_struct: bool,
 }
 
 /// A parameter of an entry point.
@@ -73,6 +75,17 @@ pub enum Kind {
     F32,
     /// `TensorMap` of `kernels/common/hopper.cuh`: boxes of a tensor.
     TensorMap,
+}
+
+impl Kind {
+    /// Bytes of a field, and of what its place in a struct is a multiple (CUDA programming guide, "Built-in Vector Types" and "Tensor Map").
+    pub(super) fn size_and_alignment(self) -> (usize, usize) {
+        match self {
+            Self::I32 | Self::U32 | Self::F32 => (4, 4),
+            Self::Pointer { .. } | Self::Table { .. } | Self::I64 | Self::U64 | Self::U32Pair => (8, 8),
+            Self::TensorMap => (128, 64),
+        }
+    }
 }
 
 /// What lies at a pointer.

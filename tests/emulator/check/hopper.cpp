@@ -59,6 +59,13 @@ void take_turns(int mistake) {
     }
 }
 
+// The parameter of the products.
+struct Factors {
+    TensorMap a, b;
+    DevicePointer c;
+    int depth;
+};
+
 int left(int row, int k) { return (row * 37 + k * 11) % 31 - 15; }
 int right(int column, int k) { return (column * 53 + k * 7) % 29 - 14; }
 
@@ -81,11 +88,11 @@ void multiply(int columns, int element, int mistake, unsigned swizzle = 3, bool 
         return Description{{static_cast<uint64_t>(size), static_cast<uint64_t>(rows), 1}, {64, static_cast<uint32_t>(box_rows), 1},
                            static_cast<unsigned>(element), swizzle};
     };
-    TensorMap map_of_b = describe(there_b.pointer(), across ? of(columns, depth, 64) : of(depth, columns, columns));
+    Factors factors = {describe(there_a.pointer(), of(depth, 64, 64)), describe(there_b.pointer(), across ? of(columns, depth, 64) : of(depth, columns, columns)),
+                       c.pointer(), depth};
     unsigned rows_of_b = static_cast<unsigned>(across ? (columns + 63) / 64 * 64 : columns), bytes = 2 * (64 + rows_of_b) * 128 + 32;
     std::string name = (across ? "product_across_" : "product_") + std::to_string(columns);
-    launch(function(FILE_NAME, name.c_str(), element, mistake, bytes), {1, 384, bytes}, describe(there_a.pointer(), of(depth, 64, 64)), map_of_b, c.pointer(),
-           depth);
+    launch(function(FILE_NAME, name.c_str(), element, mistake, bytes), {1, 384, bytes}, factors);
     std::vector<float> found = c.values();
     for (int at = 0; at < 64 * columns; ++at) {
         int expected = 0;

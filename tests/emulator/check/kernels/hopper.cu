@@ -64,10 +64,18 @@ extern "C" __global__ void turns(int* output) {
     if (threadIdx.x >= 32) output[lane] = sum;
 }
 
+// What a product is launched with.
+struct Factors {
+    TensorMap a, b;
+    float* c;
+    int depth;
+};
+
 // c[64 x COLUMNS] = a[64, depth] · b[COLUMNS, depth]ᵀ by one warpgroup, or · b[depth, COLUMNS] if ACROSS; one thread of another copies boxes of 64 of the
 // depth into two stages. The third does nothing, so that there are registers to give.
 template <int COLUMNS, bool ACROSS>
-__device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float* c, int depth, unsigned char* shared) {
+__device__ void warpgroup_product(const Factors& factors) {
+    DYNAMIC_SHARED(unsigned char, shared);
     constexpr int BOXES = ACROSS ? (COLUMNS + 63) / 64 : 1, BOX_BYTES = ACROSS ? 64 * 128 : COLUMNS * 128;
     constexpr int A_BYTES = 64 * 128, STAGE = A_BYTES + BOXES * BOX_BYTES;
     Barrier *full = reinterpret_cast<Barrier*>(shared + 2 * STAGE), *empty = full + 2;
@@ -79,16 +87,17 @@ __device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float*
         publish_barriers();
     }
     __syncthreads();
-    int steps = (depth + 63) / 64, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int steps = (factors.depth + 63) / 64, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     if (warp >= 4) {
         if (MISTAKE != TOO_MANY_REGISTERS) give_registers<24>();
         for (int step = 0; step < steps && threadIdx.x == WARPGROUP; step++) {
             int stage = step % 2;
             barrier_wait(empty + stage, (step / 2 + 1) % 2);
             barrier_arrive_expecting(full + stage, STAGE);
-            copy_box(shared + stage * STAGE, a, full + stage, step * 64, 0, 0);
+            copy_box(shared + stage * STAGE, factors.a, full + stage, step * 64, 0, 0);
             for (int box = 0; box < BOXES; box++)
-                copy_box(shared + stage * STAGE + A_BYTES + box * BOX_BYTES, b, full + stage, ACROSS ? box * 64 : step * 64, ACROSS ? step * 64 : 0, 0);
+                copy_box(shared + stage * STAGE + A_BYTES + box * BOX_BYTES, factors.b, full + stage, ACROSS ? box * 64 : step * 64,
+                         ACROSS ? step * 64 : 0, 0);
         }
         return;
     }
@@ -114,39 +123,15 @@ __device__ void warpgroup_product(const TensorMap& a, const TensorMap& b, float*
         if (MISTAKE != EARLY_RELEASE && lane == 0) barrier_arrive(empty + stage);
     }
     for (int j = 0; j < COLUMNS / 8; j++)
-        for (int i = 0; i < 4; i++) c[(warp * 16 + lane / 4 + i / 2 * 8) * COLUMNS + j * 8 + lane % 4 * 2 + i % 2] = sums[j][i];
+        for (int i = 0; i < 4; i++) factors.c[(warp * 16 + lane / 4 + i / 2 * 8) * COLUMNS + j * 8 + lane % 4 * 2 + i % 2] = sums[j][i];
     if (MISTAKE == MISSING_PRODUCTS_WAIT) products_wait<0>();
 }
 
-extern "C" __global__ void __launch_bounds__(384, 1) product_64(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<64, false>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<128, false>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_160(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<160, false>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<256, false>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_across_64(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<64, true>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_across_128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<128, true>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_across_160(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<160, true>(a, b, c, depth, shared);
-}
-extern "C" __global__ void __launch_bounds__(384, 1) product_across_256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, float* c, int depth) {
-    DYNAMIC_SHARED(unsigned char, shared);
-    warpgroup_product<256, true>(a, b, c, depth, shared);
-}
+extern "C" __global__ void __launch_bounds__(384, 1) product_64(const __grid_constant__ Factors factors) { warpgroup_product<64, false>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_128(const __grid_constant__ Factors factors) { warpgroup_product<128, false>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_160(const __grid_constant__ Factors factors) { warpgroup_product<160, false>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_256(const __grid_constant__ Factors factors) { warpgroup_product<256, false>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_64(const __grid_constant__ Factors factors) { warpgroup_product<64, true>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_128(const __grid_constant__ Factors factors) { warpgroup_product<128, true>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_160(const __grid_constant__ Factors factors) { warpgroup_product<160, true>(factors); }
+extern "C" __global__ void __launch_bounds__(384, 1) product_across_256(const __grid_constant__ Factors factors) { warpgroup_product<256, true>(factors); }
