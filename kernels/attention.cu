@@ -12,7 +12,8 @@
 //   forward: grid x = tiles of 64 rows (width 512: 32, its depth divided among four warps), y = heads, z = batch; 128 (256) threads. k and v are read
 //   once a tile of rows, each copied while the other is in use. Shared memory: 2 · COLUMNS · (padded width + 8) elements, 27 to 42 KiB (82 KiB at 512).
 //   to_q: tiles of 64 rows; to_k_v: tiles of 64 columns, both gradients in one pass over the rows, 32 (width 160: 16) at a time. 128 threads; shared
-//   memory up to 86 KiB at width 160.
+//   memory up to 86 KiB at width 160. Width 512: 32 rows or columns, which stay in registers, 16 of the others at a time, the depth divided among four
+//   warps; 256 threads, 81 KiB.
 // Floor: 4 · rows · columns · width FLOP a head forward, 10 · backward, at the tensor cores' rate.
 #include "common/attention_tiles.cuh"
 #include "common/reduce.cuh"
@@ -91,6 +92,48 @@ __device__ __forceinline__ void forward(const element* q, const element* k, cons
     }
 }
 
+// The A fragments of a warp's 16 vectors for its share of the depth: from shared memory, where the block's vectors lie, or, where the depth is divided
+// among warps, in registers.
+template <int WIDTH, int SLICES>
+struct Own {
+    static constexpr int STEPS = Width<WIDTH>::PADDED / SLICES / 16;
+    unsigned fragments[STEPS][4];
+    __device__ __forceinline__ Own(const element*, const element* vectors, int first, int count, int stride, int slice) {
+        load_fragments<WIDTH, STEPS>(fragments, vectors, first, count, stride, slice * STEPS * 16);
+    }
+    __device__ __forceinline__ void fragment(unsigned (&a)[4], int step) const {
+#pragma unroll
+        for (int i = 0; i < 4; i++) a[i] = fragments[step][i];
+    }
+};
+
+template <int WIDTH>
+struct Own<WIDTH, 1> {
+    const element* shared;
+    __device__ __forceinline__ Own(const element* shared, const element*, int, int, int, int) : shared(shared) {}
+    __device__ __forceinline__ void fragment(unsigned (&a)[4], int step) const { shared_fragment<Width<WIDTH>::PITCH>(a, shared, step); }
+};
+
+// p, d [16, COUNT] = products of a warp's own two vectors with the two tiles of `tiles`, over the whole depth.
+template <int WIDTH, int SLICES, int COUNT>
+__device__ __forceinline__ void multiply_both(float (&p)[COUNT / 8][4], float (&d)[COUNT / 8][4], const Own<WIDTH, SLICES>& first, const Own<WIDTH, SLICES>& second, const element* tiles, float* shares, int slice) {
+    constexpr int PITCH = Width<WIDTH>::PITCH, DEPTH = Width<WIDTH>::PADDED / SLICES;
+    clear_tiles(p);
+    clear_tiles(d);
+#pragma unroll
+    for (int step = 0; step < DEPTH / 16; step++) {
+        unsigned a[4];
+        first.fragment(a, step);
+        multiply_step<COUNT, PITCH>(p, a, tiles + slice * DEPTH, step);
+        second.fragment(a, step);
+        multiply_step<COUNT, PITCH>(d, a, tiles + COUNT * PITCH + slice * DEPTH, step);
+    }
+    if constexpr (SLICES > 1) {
+        exchange_shares<SLICES, COUNT>(p, shares, slice);
+        exchange_shares<SLICES, COUNT>(d, shares + SLICES * COUNT * 16, slice);
+    }
+}
+
 // What turns products into gradients: the statistics, the correction and the weights of one row.
 struct RowNumbers {
     float maximum, inverse, correction, logit, probability;
@@ -111,71 +154,72 @@ struct RowNumbers {
     }
 };
 
-// dq of 64 rows: q and dO stay in shared memory, k and v pass by in tiles of COLUMNS, the next one copied meanwhile.
-template <int WIDTH, int COLUMNS>
+// dq of ROW_WARPS · 16 rows: q and dO stay in shared memory or registers, k and v pass by in tiles of COLUMNS, the next one copied meanwhile.
+template <int WIDTH, int COLUMNS, int SLICES = 1, int ROW_WARPS = 4>
 __device__ __forceinline__ void to_rows(const Inputs& in, const element* gradient, const float* statistics, const float* corrections, element* to_q, element* shared) {
-    constexpr int PITCH = Width<WIDTH>::PITCH, STEPS = Width<WIDTH>::PADDED / 16, TILE = COLUMNS * PITCH;
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, stride = in.heads * WIDTH, block_first = blockIdx.x * 64, first = block_first + warp * 16;
-    element *queries = shared, *upstream = queries + 64 * PITCH, *tiles = upstream + 64 * PITCH;
-    const element *k = in.k + in.column_offset(), *v = in.v + in.column_offset();
-    int end = in.causal ? min(in.columns, block_first + 64) : in.columns;
-    fetch_vectors<WIDTH, 64, 128>(queries, in.q + in.row_offset(), block_first, in.rows, stride);
-    fetch_vectors<WIDTH, 64, 128>(upstream, gradient + in.row_offset(), block_first, in.rows, stride);
-    fetch_vectors<WIDTH, COLUMNS, 128>(tiles, k, 0, in.columns, stride);
-    fetch_vectors<WIDTH, COLUMNS, 128>(tiles + TILE, v, 0, in.columns, stride);
+    constexpr int PITCH = Width<WIDTH>::PITCH, DEPTH = Width<WIDTH>::PADDED / SLICES, TILE = COLUMNS * PITCH, ROWS = ROW_WARPS * 16, BLOCK = ROW_WARPS * SLICES * WARP;
+    int lane = threadIdx.x % WARP, slice = threadIdx.x / WARP % SLICES, row_warp = threadIdx.x / WARP / SLICES, stride = in.heads * WIDTH;
+    int block_first = blockIdx.x * ROWS, first = block_first + row_warp * 16, end = in.causal ? min(in.columns, block_first + ROWS) : in.columns;
+    element *queries = shared, *upstream = queries + ROWS * PITCH, *tiles = SLICES > 1 ? shared : upstream + ROWS * PITCH;
+    float* shares = reinterpret_cast<float*>(tiles + 4 * TILE) + row_warp * 2 * SLICES * COLUMNS * 16;
+    const element *q = in.q + in.row_offset(), *given = gradient + in.row_offset(), *k = in.k + in.column_offset(), *v = in.v + in.column_offset();
+    if (SLICES == 1) {
+        fetch_vectors<WIDTH, ROWS, BLOCK>(queries, q, block_first, in.rows, stride);
+        fetch_vectors<WIDTH, ROWS, BLOCK>(upstream, given, block_first, in.rows, stride);
+    }
+    fetch_vectors<WIDTH, COLUMNS, BLOCK, (SLICES > 1)>(tiles, k, 0, in.columns, stride);
+    fetch_vectors<WIDTH, COLUMNS, BLOCK, (SLICES > 1)>(tiles + TILE, v, 0, in.columns, stride);
     copy_async_commit();
+    Own<WIDTH, SLICES> own_q(queries + row_warp * 16 * PITCH, q, first, in.rows, stride, slice);
+    Own<WIDTH, SLICES> own_upstream(upstream + row_warp * 16 * PITCH, given, first, in.rows, stride, slice);
     RowNumbers numbers[2] = {{in, statistics, corrections, first + lane / 4}, {in, statistics, corrections, first + lane / 4 + 8}};
-    float sums[2 * STEPS][4];
+    float sums[DEPTH / 8][4];
     clear_tiles(sums);
     for (int column = 0, stage = 0; column < end; column += COLUMNS, stage ^= 1) {
         copy_async_wait<0>();
         __syncthreads();
         element *keys = tiles + stage * 2 * TILE, *next = tiles + (stage ^ 1) * 2 * TILE;
         if (column + COLUMNS < end) {
-            fetch_vectors<WIDTH, COLUMNS, 128>(next, k, column + COLUMNS, in.columns, stride);
-            fetch_vectors<WIDTH, COLUMNS, 128>(next + TILE, v, column + COLUMNS, in.columns, stride);
+            fetch_vectors<WIDTH, COLUMNS, BLOCK, (SLICES > 1)>(next, k, column + COLUMNS, in.columns, stride);
+            fetch_vectors<WIDTH, COLUMNS, BLOCK, (SLICES > 1)>(next + TILE, v, column + COLUMNS, in.columns, stride);
         }
         copy_async_commit();
         float p[COLUMNS / 8][4], d[COLUMNS / 8][4];
-        clear_tiles(p);
-        clear_tiles(d);
-#pragma unroll
-        for (int step = 0; step < STEPS; step++) {
-            unsigned a[4];
-            shared_fragment<PITCH>(a, queries + warp * 16 * PITCH, step);
-            multiply_step<COLUMNS, PITCH>(p, a, keys, step);
-            shared_fragment<PITCH>(a, upstream + warp * 16 * PITCH, step);
-            multiply_step<COLUMNS, PITCH>(d, a, keys + TILE, step);
-        }
+        multiply_both<WIDTH, SLICES, COLUMNS>(p, d, own_q, own_upstream, keys, shares, slice);
 #pragma unroll
         for (int i = 0; i < COLUMNS / 2; i++) {
             int h = i / 2 % 2, row = first + lane / 4 + 8 * h, at = column + i / 4 * 8 + lane % 4 * 2 + i % 2;
             float& product = p[i / 4][i % 4];
             product = in.visible(row, at) ? numbers[h].pair(product, d[i / 4][i % 4], in.scale, in.marks && in.marked(at)).y : 0.0f;
         }
-        combine<COLUMNS, PITCH>(sums, p, keys);
+        combine<COLUMNS, PITCH>(sums, p, keys + slice * DEPTH);
     }
     float factors[2] = {in.scale, in.scale};
-    write_rows<WIDTH>(to_q + in.row_offset(), sums, factors, first, in.rows, stride, 0);
+    write_rows<WIDTH>(to_q + in.row_offset(), sums, factors, first, in.rows, stride, slice * DEPTH);
 }
 
-// dk and dv of 64 columns: k and v stay in shared memory, q and dO pass by in tiles of ROWS. A warp's rows of the products are 16 columns of attention.
-template <int WIDTH, int ROWS>
+// dk and dv of ROW_WARPS · 16 columns: k and v stay in shared memory or registers, q and dO pass by in tiles of ROWS. A warp's rows of the products are 16
+// columns of attention.
+template <int WIDTH, int ROWS, int SLICES = 1, int ROW_WARPS = 4>
 __device__ __forceinline__ void to_columns(const Inputs& in, const element* gradient, const float* statistics, const float* corrections, element* to_k, element* to_v, element* shared) {
-    constexpr int PITCH = Width<WIDTH>::PITCH, STEPS = Width<WIDTH>::PADDED / 16, TILE = ROWS * PITCH;
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, stride = in.heads * WIDTH, block_first = blockIdx.x * 64, first = block_first + warp * 16;
-    element *keys = shared, *values = keys + 64 * PITCH, *tiles = values + 64 * PITCH;
-    const element *q = in.q + in.row_offset(), *upstream = gradient + in.row_offset();
-    int start = in.causal ? block_first / ROWS * ROWS : 0;
-    fetch_vectors<WIDTH, 64, 128>(keys, in.k + in.column_offset(), block_first, in.columns, stride);
-    fetch_vectors<WIDTH, 64, 128>(values, in.v + in.column_offset(), block_first, in.columns, stride);
-    fetch_vectors<WIDTH, ROWS, 128>(tiles, q, start, in.rows, stride);
-    fetch_vectors<WIDTH, ROWS, 128>(tiles + TILE, upstream, start, in.rows, stride);
+    constexpr int PITCH = Width<WIDTH>::PITCH, DEPTH = Width<WIDTH>::PADDED / SLICES, TILE = ROWS * PITCH, COLUMNS = ROW_WARPS * 16, BLOCK = ROW_WARPS * SLICES * WARP;
+    int lane = threadIdx.x % WARP, slice = threadIdx.x / WARP % SLICES, row_warp = threadIdx.x / WARP / SLICES, stride = in.heads * WIDTH;
+    int block_first = blockIdx.x * COLUMNS, first = block_first + row_warp * 16, start = in.causal ? block_first / ROWS * ROWS : 0;
+    element *keys = shared, *values = keys + COLUMNS * PITCH, *tiles = SLICES > 1 ? shared : values + COLUMNS * PITCH;
+    float* shares = reinterpret_cast<float*>(tiles + 4 * TILE) + row_warp * 2 * SLICES * ROWS * 16;
+    const element *q = in.q + in.row_offset(), *upstream = gradient + in.row_offset(), *k = in.k + in.column_offset(), *v = in.v + in.column_offset();
+    if (SLICES == 1) {
+        fetch_vectors<WIDTH, COLUMNS, BLOCK>(keys, k, block_first, in.columns, stride);
+        fetch_vectors<WIDTH, COLUMNS, BLOCK>(values, v, block_first, in.columns, stride);
+    }
+    fetch_vectors<WIDTH, ROWS, BLOCK, (SLICES > 1)>(tiles, q, start, in.rows, stride);
+    fetch_vectors<WIDTH, ROWS, BLOCK, (SLICES > 1)>(tiles + TILE, upstream, start, in.rows, stride);
     copy_async_commit();
+    Own<WIDTH, SLICES> own_k(keys + row_warp * 16 * PITCH, k, first, in.columns, stride, slice), own_v(values + row_warp * 16 * PITCH, v, first, in.columns, stride, slice);
     bool marked[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) marked[h] = in.marks && first + lane / 4 + 8 * h < in.columns && in.marked(first + lane / 4 + 8 * h);
-    float key_sums[2 * STEPS][4], value_sums[2 * STEPS][4];
+    float key_sums[DEPTH / 8][4], value_sums[DEPTH / 8][4];
     clear_tiles(key_sums);
     clear_tiles(value_sums);
     for (int row = start, stage = 0; row < in.rows; row += ROWS, stage ^= 1) {
@@ -183,21 +227,12 @@ __device__ __forceinline__ void to_columns(const Inputs& in, const element* grad
         __syncthreads();
         element *queries = tiles + stage * 2 * TILE, *next = tiles + (stage ^ 1) * 2 * TILE;
         if (row + ROWS < in.rows) {
-            fetch_vectors<WIDTH, ROWS, 128>(next, q, row + ROWS, in.rows, stride);
-            fetch_vectors<WIDTH, ROWS, 128>(next + TILE, upstream, row + ROWS, in.rows, stride);
+            fetch_vectors<WIDTH, ROWS, BLOCK, (SLICES > 1)>(next, q, row + ROWS, in.rows, stride);
+            fetch_vectors<WIDTH, ROWS, BLOCK, (SLICES > 1)>(next + TILE, upstream, row + ROWS, in.rows, stride);
         }
         copy_async_commit();
         float p[ROWS / 8][4], d[ROWS / 8][4];
-        clear_tiles(p);
-        clear_tiles(d);
-#pragma unroll
-        for (int step = 0; step < STEPS; step++) {
-            unsigned a[4];
-            shared_fragment<PITCH>(a, keys + warp * 16 * PITCH, step);
-            multiply_step<ROWS, PITCH>(p, a, queries, step);
-            shared_fragment<PITCH>(a, values + warp * 16 * PITCH, step);
-            multiply_step<ROWS, PITCH>(d, a, queries + TILE, step);
-        }
+        multiply_both<WIDTH, SLICES, ROWS>(p, d, own_k, own_v, queries, shares, slice);
 #pragma unroll
         for (int i = 0; i < ROWS / 4; i++) {
             int at = row + i / 2 * 8 + lane % 4 * 2 + i % 2;
@@ -211,12 +246,12 @@ __device__ __forceinline__ void to_columns(const Inputs& in, const element* grad
                 share = visible ? pair.y : 0.0f;
             }
         }
-        combine<ROWS, PITCH>(value_sums, p, queries + TILE);
-        combine<ROWS, PITCH>(key_sums, d, queries);
+        combine<ROWS, PITCH>(value_sums, p, queries + TILE + slice * DEPTH);
+        combine<ROWS, PITCH>(key_sums, d, queries + slice * DEPTH);
     }
     float scales[2] = {in.scale, in.scale}, ones[2] = {1.0f, 1.0f};
-    write_rows<WIDTH>(to_k + in.column_offset(), key_sums, scales, first, in.columns, stride, 0);
-    write_rows<WIDTH>(to_v + in.column_offset(), value_sums, ones, first, in.columns, stride, 0);
+    write_rows<WIDTH>(to_k + in.column_offset(), key_sums, scales, first, in.columns, stride, slice * DEPTH);
+    write_rows<WIDTH>(to_v + in.column_offset(), value_sums, ones, first, in.columns, stride, slice * DEPTH);
 }
 
 extern "C" __global__ void __launch_bounds__(128) attention_forward_40(const element* q, const element* k, const element* v, element* output, float* statistics, int heads, int rows, int columns, int causal, float scale) {
@@ -297,5 +332,15 @@ extern "C" __global__ void __launch_bounds__(128) attention_to_q_160(const eleme
 extern "C" __global__ void __launch_bounds__(128) attention_to_k_v_160(const element* q, const element* k, const element* v, const float* marks, const float* probability, const float* logit, const element* gradient, const float* statistics, const float* corrections, element* to_k, element* to_v, int heads, int rows, int columns, int causal, float scale) {
     DYNAMIC_SHARED(element, shared);
     to_columns<160, 16>({q, k, v, marks, probability, logit, heads, rows, columns, 160, causal, scale}, gradient, statistics, corrections, to_k, to_v, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(256) attention_to_q_512(const element* q, const element* k, const element* v, const float* marks, const float* probability, const float* logit, const element* gradient, const float* statistics, const float* corrections, element* to_q, int heads, int rows, int columns, int causal, float scale) {
+    DYNAMIC_SHARED(element, shared);
+    to_rows<512, 16, 4, 2>({q, k, v, marks, probability, logit, heads, rows, columns, 512, causal, scale}, gradient, statistics, corrections, to_q, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(256) attention_to_k_v_512(const element* q, const element* k, const element* v, const float* marks, const float* probability, const float* logit, const element* gradient, const float* statistics, const float* corrections, element* to_k, element* to_v, int heads, int rows, int columns, int causal, float scale) {
+    DYNAMIC_SHARED(element, shared);
+    to_columns<512, 16, 4, 2>({q, k, v, marks, probability, logit, heads, rows, columns, 512, causal, scale}, gradient, statistics, corrections, to_k, to_v, shared);
 }
 #endif

@@ -15,10 +15,11 @@ struct Width {
     static constexpr int PITCH = PADDED + 8;
 };
 
-// shared [COUNT, PITCH] = vectors first, first + 1, …; zeros beyond `count` and beyond WIDTH.
-template <int WIDTH, int COUNT, int THREADS>
+// shared [COUNT, PITCH] = vectors first, first + 1, …; zeros beyond `count` and beyond WIDTH. One copy after the other where registers are few.
+template <int WIDTH, int COUNT, int THREADS, bool FEW_REGISTERS = false>
 __device__ __forceinline__ void fetch_vectors(element* shared, const element* vectors, int first, int count, int stride) {
-    constexpr int CHUNKS = Width<WIDTH>::PADDED / 8;
+    constexpr int CHUNKS = Width<WIDTH>::PADDED / 8, AT_ONCE = FEW_REGISTERS ? 1 : 4;
+#pragma unroll AT_ONCE
     for (int i = threadIdx.x; i < COUNT * CHUNKS; i += THREADS) {
         int row = i / CHUNKS, chunk = i % CHUNKS * 8;
         bool inside = first + row < count && chunk < WIDTH;
@@ -120,11 +121,11 @@ __device__ __forceinline__ void exchange_shares(float (&tiles)[COLUMNS / 8][4], 
 #pragma unroll
     for (int i = 0; i < COLUMNS / 2; i++) shares[(slice * (COLUMNS / 2) + i) * WARP + lane] = tiles[i / 4][i % 4];
     __syncthreads();
+    clear_tiles(tiles);
+    // One share after the other: all at once would take registers that the gradients of wide heads have not left.
+#pragma unroll 1
+    for (int other = 0; other < SLICES; other++)
 #pragma unroll
-    for (int i = 0; i < COLUMNS / 2; i++) {
-        float sum = 0.0f;
-        for (int other = 0; other < SLICES; other++) sum += shares[(other * (COLUMNS / 2) + i) * WARP + lane];
-        tiles[i / 4][i % 4] = sum;
-    }
+        for (int i = 0; i < COLUMNS / 2; i++) tiles[i / 4][i % 4] += shares[(other * (COLUMNS / 2) + i) * WARP + lane];
 }
 #endif

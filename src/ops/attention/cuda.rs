@@ -9,13 +9,15 @@ use crate::ops::cross_attention::cuda as cross_attention;
 use crate::ops::{Reweighting, Route, cross_attention::MOST_COLUMNS};
 use crate::tensor::{DType, Tensor, scratch};
 
-/// Head widths of the tensor cores' paths; [`WIDEST`] forward only.
+/// Head widths of the tensor cores' paths. Of the widest heads the depth is divided among [`SLICES`] warps, which exchange their shares of the products.
 const WIDTHS: [usize; 5] = [40, 64, 80, 128, 160];
 const WIDEST: usize = 512;
+const SLICES: usize = 4;
 /// Rows (or columns) of a tile of the plain path.
 const PLAIN_TILE: usize = 16;
-/// Rows (or columns) of a tile of the others.
+/// Rows (or columns) of a tile of the others, and of the widest heads' tiles; of these 16 belong to the same warps.
 const TILE: usize = 64;
+const WIDEST_TILE: usize = 32;
 
 /// q, k and v of one element type, and the weights in f32.
 #[derive(Debug)]
@@ -26,6 +28,16 @@ pub(in crate::ops) struct Inputs {
     pub k: Tensor,
     pub v: Tensor,
     pub weights: Option<Reweighting>,
+}
+
+/// Whether flash attention on tensor cores has heads of so many channels.
+fn has_tiles(width: usize) -> bool {
+    WIDTHS.contains(&width) || width == WIDEST
+}
+
+/// Bytes of what the warps of a block of the widest heads exchange, for `products` tiles of so many columns (`exchange_shares`).
+fn exchanged(products: usize, columns: usize) -> usize {
+    products * SLICES * WIDEST_TILE * columns * size_of::<f32>()
 }
 
 /// Elements of a vector in shared memory (`Width::PITCH`).
@@ -53,7 +65,7 @@ impl Inputs {
         if output.elements() == 0 {
             return Ok((output, statistics));
         }
-        let claims = self.is_fused() || self.weights.is_none() && (WIDTHS.contains(&width) || width == WIDEST);
+        let claims = self.is_fused() || self.weights.is_none() && has_tiles(width);
         match self.route(claims) {
             Route::Plain => {
                 let launch = self.launch("attention_plain_forward", rows, PLAIN_TILE, 128).shared(self.plain_shared());
@@ -68,9 +80,7 @@ impl Inputs {
 
     fn flash(&self, output: &Tensor, statistics: &Tensor) -> Result<()> {
         let Geometry { rows, width, .. } = self.geometry;
-        // The widest heads' depth is divided among four warps, which exchange their shares of 16 rows' logits.
-        let (tile, threads, columns, exchanged) =
-            if width == WIDEST { (32, 256, 32, 2 * 4 * 16 * 32 * size_of::<f32>()) } else { (TILE, 128, 64, 0) };
+        let (tile, threads, columns, exchanged) = if width == WIDEST { (WIDEST_TILE, 256, 32, exchanged(1, 32)) } else { (TILE, 128, 64, 0) };
         let launch = self.launch(&format!("attention_forward_{width}"), rows, tile, threads).shared(2 * columns * pitch(width) * 2 + exchanged);
         self.sizes(launch.tensor(&self.q).tensor(&self.k).tensor(&self.v).tensor(output).tensor(statistics), false).run()
     }
@@ -89,13 +99,12 @@ impl Inputs {
         let mut shares = [None, None, None];
         if wanted[0] {
             let share = like(&self.q)?;
-            self.gradient("q", self.geometry.rows, 32, saved, &[&share])?;
+            self.gradient("q", self.geometry.rows, saved, &[&share])?;
             shares[0] = Some(share);
         }
         if self.on_tensor_cores() && (wanted[1] || wanted[2]) {
             let both = [like(&self.k)?, like(&self.v)?];
-            let passing = if width == 160 { 16 } else { 32 };
-            self.gradient("k_v", self.geometry.columns, passing, saved, &[&both[0], &both[1]])?;
+            self.gradient("k_v", self.geometry.columns, saved, &[&both[0], &both[1]])?;
             let [to_k, to_v] = both;
             (shares[1], shares[2]) = (wanted[1].then_some(to_k), wanted[2].then_some(to_v));
             return Ok(shares);
@@ -103,19 +112,26 @@ impl Inputs {
         for (index, name) in [(1, "k"), (2, "v")] {
             if wanted[index] {
                 let share = like(&self.k)?;
-                self.gradient(name, self.geometry.columns, 0, saved, &[&share])?;
+                self.gradient(name, self.geometry.columns, saved, &[&share])?;
                 shares[index] = Some(share);
             }
         }
         Ok(shares)
     }
 
-    /// Launches `attention_to_<name>_<width>` or `attention_plain_to_<name>` for `own` vectors; `passing` ones pass by at a time.
-    fn gradient(&self, name: &str, own: usize, passing: usize, saved: [&Tensor; 3], outputs: &[&Tensor]) -> Result<()> {
-        let tensor_cores = self.on_tensor_cores();
+    /// Launches `attention_to_<name>_<width>` or `attention_plain_to_<name>` for `own` vectors.
+    fn gradient(&self, name: &str, own: usize, saved: [&Tensor; 3], outputs: &[&Tensor]) -> Result<()> {
+        let (tensor_cores, width) = (self.on_tensor_cores(), self.geometry.width);
         let launch = if tensor_cores {
-            let entry = format!("attention_to_{name}_{}", self.geometry.width);
-            self.launch(&entry, own, TILE, 128).shared((2 * TILE + 4 * passing) * pitch(self.geometry.width) * 2)
+            let entry = format!("attention_to_{name}_{width}");
+            // Two factors of so many others pass by at a time, the next ones copied meanwhile; the own ones lie beside them, of the widest heads in registers.
+            let passing = if width == WIDEST || name == "k_v" && width == 160 { 16 } else { 32 };
+            let vectors = |kept: usize| (2 * kept + 4 * passing) * pitch(width) * DType::F16.bytes();
+            if width == WIDEST {
+                self.launch(&entry, own, WIDEST_TILE, 256).shared(vectors(0) + exchanged(2, passing))
+            } else {
+                self.launch(&entry, own, TILE, 128).shared(vectors(TILE))
+            }
         } else {
             self.launch(&format!("attention_plain_to_{name}"), own, PLAIN_TILE, 128).shared(self.plain_shared())
         };
@@ -140,7 +156,7 @@ impl Inputs {
 
     /// Whether gradients are computed there.
     fn on_tensor_cores(&self) -> bool {
-        self.route(WIDTHS.contains(&self.geometry.width)) == Route::TensorCores
+        self.route(has_tiles(self.geometry.width)) == Route::TensorCores
     }
 
     /// Sums, two tiles of products, parts of both sides and a correction a row.

@@ -138,6 +138,7 @@ fn gpus_agree_on_every_head_width() {
         ([3, 17, 100, 1, 128], false),
         ([1, 40, 83, 2, 160], false),
         ([1, 40, 65, 1, 512], false),
+        ([2, 50, 50, 1, 512], true),
         ([1, 20, 20, 1, 37], true),
     ] {
         assert_devices_agree(&inputs(sizes), |v, _| attention(&v[0], &v[1], &v[2], sizes[3], causal));

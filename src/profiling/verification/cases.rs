@@ -163,7 +163,7 @@ fn attentions() -> Vec<Case> {
         cases.push(case.routed("cross_attention"));
     }
     let wide: [&[usize]; 3] = [&[1, 70, 512], &[1, 70, 512], &[1, 70, 512]];
-    cases.push(Case::value("attention of width 512", &wide, |x, _| ops::attention(&x[0], &x[1], &x[2], 1, false)).routed("attention"));
+    cases.push(Case::new("attention of width 512", &wide, |x, _| ops::attention(&x[0], &x[1], &x[2], 1, false)).routed("attention"));
     let text: [&[usize]; 3] = [&[2, 77, 64], &[2, 77, 64], &[2, 77, 64]];
     cases.push(Case::new("causal attention", &text, |x, _| ops::attention(&x[0], &x[1], &x[2], 2, true)).routed("attention"));
     cases
