@@ -7,6 +7,13 @@ use std::process::{Command, Output, Stdio};
 
 use emulator::{Emulator, Order, Sanitizer};
 
+/// The compute capability that has every kernel: Hopper's own beside those for all tensor cores and the plain ones.
+const NEWEST: &str = "9.0";
+/// It has the plain kernels alone.
+const OLDEST: &str = "7.5";
+/// It has those for all tensor cores beside them.
+const BETWEEN: &str = "8.0";
+
 /// The library's test program as cargo builds it for the profile that this test is built for.
 fn library_tests() -> String {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
@@ -25,38 +32,52 @@ fn library_tests() -> String {
         .expect("cargo names the library's test program")
 }
 
-/// Runs the tests that compare devices, those with `names` in their path.
-fn compare(rig: &Emulator, order: Order, names: &str) -> Output {
-    let output = rig.command(library_tests(), order).args([names, "--test-threads", "2"]).output().expect("it starts");
+/// Runs the tests that compare devices, those with `names` in their path, on a device of that compute capability.
+fn compare(rig: &Emulator, order: Order, capability: &str, names: &str) -> Output {
+    let mut command = rig.command(library_tests(), order);
+    let output = command.env("EMULATOR_CAPABILITY", capability).args([names, "--test-threads", "2"]).output().expect("it starts");
     assert!(!String::from_utf8_lossy(&output.stdout).contains(" 0 passed; 0 failed"), "no test was found for {names}");
     output
 }
 
 #[track_caller]
-fn require_equal(sanitizer: Sanitizer, order: Order) {
-    let output = compare(&Emulator::new(sanitizer), order, "gpus_agree");
+fn require_equal(sanitizer: Sanitizer, order: Order, capability: &str) {
+    let output = compare(&Emulator::new(sanitizer), order, capability, "gpus_agree");
     let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(output.status.success(), "{sanitizer:?}, {order:?}:\n{out}{err}");
+    assert!(output.status.success(), "{sanitizer:?}, {order:?}, compute capability {capability}:\n{out}{err}");
 }
 
 #[test]
 fn every_op_equals_the_cpu() {
-    [Order::LateAndForward, Order::EagerAndReverse].into_iter().for_each(|order| require_equal(Sanitizer::None, order));
+    [Order::LateAndForward, Order::EagerAndReverse].into_iter().for_each(|order| require_equal(Sanitizer::None, order, NEWEST));
+}
+
+#[test]
+#[ignore = "takes minutes; CI runs it"]
+fn every_op_equals_the_cpu_on_older_devices() {
+    [OLDEST, BETWEEN].into_iter().for_each(|capability| require_equal(Sanitizer::None, Order::LateAndForward, capability));
+}
+
+#[test]
+#[ignore = "takes minutes; CI runs it"]
+fn no_op_leaves_its_memory_on_the_oldest_device() {
+    require_equal(Sanitizer::AddressAndUndefined, Order::LateAndForward, OLDEST);
 }
 
 #[test]
 #[ignore = "takes minutes; CI runs it"]
 fn no_op_leaves_its_memory() {
-    require_equal(Sanitizer::AddressAndUndefined, Order::LateAndForward);
+    require_equal(Sanitizer::AddressAndUndefined, Order::LateAndForward, NEWEST);
 }
 
 #[test]
 #[ignore = "takes minutes; CI runs it"]
 fn no_threads_of_a_block_race() {
-    require_equal(Sanitizer::Thread, Order::LateAndForward);
+    require_equal(Sanitizer::Thread, Order::LateAndForward, NEWEST);
     // With kernels that do not wait for each other the same run finds it.
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let racing = compare(&Emulator::new(Sanitizer::Thread).without_barriers(folder.path()), Order::LateAndForward, "softmax::tests::gpus_agree");
+    let racing =
+        compare(&Emulator::new(Sanitizer::Thread).without_barriers(folder.path()), Order::LateAndForward, NEWEST, "softmax::tests::gpus_agree");
     let report = String::from_utf8_lossy(&racing.stderr);
     assert!(!racing.status.success() && report.contains("ThreadSanitizer: data race") && report.contains("reduce.cuh"), "{report}");
 }
