@@ -259,7 +259,7 @@ fn a_gpu_is_verified_before_its_first_use_and_what_is_wrong_is_not_used() {
     let verdict = json_file(&world.path("cache/verdicts"));
     let mut content: serde_json::Value = serde_json::from_slice(&fs::read(&verdict).unwrap()).unwrap();
     let softmax = content["verdicts"].as_array_mut().unwrap().iter_mut().find(|verdict| verdict["op"] == "softmax").unwrap();
-    softmax["error"] = 0.5.into();
+    softmax["errors"] = serde_json::json!([0.5]);
     fs::write(&verdict, content.to_string()).unwrap();
     let wrong = verifying("cuda", &forward).output().unwrap();
     assert_eq!(wrong.status.code(), Some(1));

@@ -51,6 +51,9 @@ struct Verify {
     /// Ops whose names begin so [default: all, and the verdict is kept]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     op: Vec<String>,
+    /// Also write each case's operands and results there, which `benches/ops_pytorch.py` compares with PyTorch
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 }
 
 /// `anodiff kernels compile`: what to compile.
@@ -195,7 +198,8 @@ fn gpu_of(globals: &Globals) -> &str {
 fn verify(chosen: &Verify, globals: &Globals) -> Result<()> {
     let text = gpu_of(globals);
     let Device::Cuda(cuda) = Device::parse(text)? else { invalid_input!("--device {text}: expected a GPU to compare with the CPU") };
-    let verification = verification::verify(cuda, |op| chosen.op.is_empty() || chosen.op.iter().any(|name| op.starts_with(name.as_str())))?;
+    let wants = |op: &str| chosen.op.is_empty() || chosen.op.iter().any(|name| op.starts_with(name.as_str()));
+    let verification = verification::verify(cuda, wants, chosen.record.as_deref())?;
     if verification.verdicts.is_empty() {
         invalid_input!("--op {}: no op's name begins so", chosen.op.join(","));
     }
@@ -204,7 +208,7 @@ fn verify(chosen: &Verify, globals: &Globals) -> Result<()> {
     } else {
         for verdict in &verification.verdicts {
             let verdict_word = if verdict.is_right() { "right" } else { "WRONG" };
-            let error = verdict.error.map(|error| format!("error {error:.1e} of {:.1e}", verdict.tolerance));
+            let error = verdict.largest_error().map(|error| format!("error {error:.1e} of {:.1e}", verdict.tolerance));
             let found = error.or_else(|| verdict.failure.clone()).unwrap_or_default();
             let route = verdict.variant.as_ref().map(|kernels| kernels.route.to_string()).unwrap_or_default();
             output::line(format!("{verdict_word}  {:<4}  {:<8}  {:<44}  {found}", verdict.dtype, route, verdict.op))?;

@@ -4,21 +4,27 @@
 //! the fastest for a shape is found by [`tuning`].
 
 mod cases;
+mod comparison;
+mod record;
 #[cfg(test)]
 mod tests;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{kept, tuning};
-use crate::autograd::Var;
 use crate::device::Device;
-use crate::device::cuda::{Cache, Cuda, Variant, compile_all, poisoned};
-use crate::error::{Context, Result, bail};
+use crate::device::cuda::{Cache, Cuda, Variant, compile_all};
+use crate::error::{Result, bail};
 use crate::ops::Route;
 use crate::tensor::random::Stream;
 use crate::tensor::{DType, Tensor};
 use crate::training::progress::{Progress, note};
 use cases::Case;
+use comparison::Comparison;
+pub use comparison::errors;
+use record::Record;
 
 /// Set to 1 to use kernels that were not verified on this GPU.
 pub const UNVERIFIED_VARIABLE: &str = "ANODIFF_UNVERIFIED";
@@ -33,9 +39,9 @@ pub struct Verdict {
     pub op: String,
     /// The element type.
     pub dtype: String,
-    /// The largest relative error of the value and of any gradient; none when the op failed.
-    pub error: Option<f64>,
-    /// What it may be.
+    /// The relative errors of the value and of each gradient, none for one that is no number; empty when the op failed.
+    pub errors: Vec<Option<f64>>,
+    /// What they may be.
     pub tolerance: f64,
     /// What the driver or the op said when it failed.
     pub failure: Option<String>,
@@ -55,8 +61,12 @@ pub struct Kernels {
 impl Verdict {
     /// Whether the kernels of the op are right.
     pub fn is_right(&self) -> bool {
-        // Written so that NaN is wrong.
-        self.error.is_some_and(|error| error <= self.tolerance)
+        !self.errors.is_empty() && self.errors.iter().all(|error| error.is_some_and(|error| error <= self.tolerance))
+    }
+
+    /// The largest error; infinite where one is no number, none when the op failed.
+    pub fn largest_error(&self) -> Option<f64> {
+        self.errors.iter().map(|error| error.unwrap_or(f64::INFINITY)).max_by(f64::total_cmp)
     }
 
     /// Whether other kernels compute the same where these are not used.
@@ -108,7 +118,7 @@ pub fn ensure_verified(cuda: Cuda) -> Result<()> {
     }
     let verification = match kept(cuda) {
         Some(verification) => verification,
-        None => verify(cuda, |_| true)?,
+        None => verify(cuda, |_| true, None)?,
     };
     let substituted = verification.substitute(cuda)?;
     if !substituted.is_empty() {
@@ -128,12 +138,14 @@ pub fn ensure_verified(cuda: Cuda) -> Result<()> {
     Ok(())
 }
 
-/// Compares every op that `wants` names with the CPU, and keeps the verdict when all were compared.
+/// Compares every op that `wants` names with the CPU, and keeps the verdict when all were compared. With `record` it also leaves operands and results in
+/// that folder, for `benches/ops_pytorch.py`.
 ///
 /// # Errors
-/// When a kernel does not compile.
-pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> {
-    let all = cases::all(cuda.properties().processors as usize);
+/// When a kernel does not compile, or the folder is not empty or cannot be written to.
+pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool, record: Option<&Path>) -> Result<Verification> {
+    let mut record = record.map(Record::new).transpose()?;
+    let all = cases::all(cuda.properties().processors as usize)?;
     let count = all.len();
     let cases: Vec<Case> = all.into_iter().filter(|case| wants(&case.op)).collect();
     note(&format!("comparing the CUDA kernels with the CPU on {} ({cuda}); this happens once", cuda.properties().name));
@@ -144,7 +156,11 @@ pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> 
     let mut verdicts = Vec::new();
     let mut progress = Progress::new("verify", "op", cases.len() as u64, 0);
     for (number, case) in cases.iter().enumerate() {
-        verdicts.extend(case.dtypes().iter().flat_map(|&dtype| judge_kernels(case, cuda, dtype)));
+        for &dtype in case.dtypes() {
+            let comparison = Comparison::new(case, Device::Cuda(cuda), dtype)?;
+            record.iter_mut().try_for_each(|record| record.add(case, dtype, &comparison))?;
+            verdicts.extend(comparison.verdicts(case, dtype));
+        }
         progress.update(number as u64 + 1, "");
     }
     progress.finish();
@@ -153,68 +169,6 @@ pub fn verify(cuda: Cuda, wants: impl Fn(&str) -> bool) -> Result<Verification> 
         keep(cuda, &verification);
     }
     Ok(verification)
-}
-
-/// One verdict on a case, or one on each route that computes it.
-fn judge_kernels(case: &Case, cuda: Cuda, dtype: DType) -> Vec<Verdict> {
-    let Some(op) = case.routed else { return vec![judge(case, Device::Cuda(cuda), dtype)] };
-    let routes = Route::ALL.into_iter().filter(|route| route.is_on(cuda, dtype));
-    let judged = routes.filter_map(|route| {
-        let (verdict, taken) = route.at_most(|| judge(case, Device::Cuda(cuda), dtype));
-        // A route that does not take the shape leaves it to one that was judged already.
-        let variant = Some(Kernels { op: op.to_owned(), route });
-        (taken == Some(route)).then_some(Verdict { variant, ..verdict })
-    });
-    judged.collect()
-}
-
-fn judge(case: &Case, device: Device, dtype: DType) -> Verdict {
-    let compared = errors(&case.inputs(), device, dtype, case.gradients, |inputs, device| (case.run)(inputs, device));
-    let (error, failure) = match compared {
-        // Not a number, of either sign, is larger than everything.
-        Ok(errors) => (errors.into_iter().map(|error| if error.is_nan() { f64::INFINITY } else { error }).max_by(f64::total_cmp), None),
-        Err(error) => (None, Some(format!("{error:#}"))),
-    };
-    Verdict { op: case.op.clone(), dtype: dtype.to_string(), error, tolerance: case.tolerance(dtype), failure, variant: None }
-}
-
-/// The relative errors of `f` on `device` in `dtype` against the CPU's f32 on the same, rounded inputs: of the value, and with `gradients` of the gradient
-/// of each input of a weighted sum of it. Tensors that `f` uses beside its inputs it brings to the device that it is told.
-///
-/// # Errors
-/// When `f` fails on either device or an input has no gradient.
-pub fn errors(inputs: &[Tensor], device: Device, dtype: DType, gradients: bool, f: impl Fn(&[Var], Device) -> Result<Var>) -> Result<Vec<f64>> {
-    let rounded = inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<Vec<_>>>()?;
-    let run = |device: Device, dtype: DType| -> Result<Vec<Vec<f32>>> {
-        // What is read in place where no gradient is wanted takes other kernels then.
-        let var = if gradients { Var::leaf } else { Var::constant };
-        let leaf = |input: &Tensor| Ok(var(input.to_dtype(dtype)?.to_device(device)?));
-        let leaves = rounded.iter().map(leaf).collect::<Result<Vec<_>>>()?;
-        let output = f(&leaves, device)?;
-        let mut found = vec![output.to_f32_vec()?];
-        if gradients {
-            // Numbers that every element type holds exactly.
-            let weights = random("weights", output.shape())?.to_dtype(DType::BF16)?.to_dtype(output.dtype())?.to_device(device)?;
-            let shares = output.backward_from(weights)?;
-            for leaf in &leaves {
-                found.push(shares.get(leaf).context("an input has no gradient")?.to_f32_vec()?);
-            }
-        }
-        Ok(found)
-    };
-    let (found, expected) = (poisoned(|| run(device, dtype))?, run(Device::Cpu, DType::F32)?);
-    Ok(found.iter().zip(&expected).map(|(found, expected)| relative_error(found, expected)).collect())
-}
-
-/// ||found - expected|| / ||expected||; infinite when the numbers of elements differ.
-fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
-    if found.len() != expected.len() {
-        return f64::INFINITY;
-    }
-    let square = |difference: f64| difference * difference;
-    let difference: f64 = found.iter().zip(expected).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
-    let norm: f64 = expected.iter().map(|&b| square(f64::from(b))).sum();
-    if norm == 0.0 { difference.sqrt() } else { (difference / norm).sqrt() }
 }
 
 /// Standard normal numbers, named by `name`.
