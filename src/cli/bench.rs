@@ -218,12 +218,12 @@ fn predict(work: &Work, globals: &Globals) -> Result<()> {
         return output::json(&report);
     }
     output::line(format_args!("{}: {}", report.model, report.what))?;
-    output::line("| pixels | batch | UNet ms | floor | VAE decode ms | floor | images/s, 50 steps | two passes | two passes and decoder |")?;
-    output::line("|---|---|---|---|---|---|---|---|---|")?;
-    for Prediction { size, batch, unet, decoder, one_pass, two_passes, exact, .. } in &report.predictions {
+    output::line("| pixels | batch | UNet ms | floor | training step ms | floor | VAE decode ms | floor | images/s, 50 steps | two passes | two passes and decoder |")?;
+    output::line("|---|---|---|---|---|---|---|---|---|---|---|")?;
+    for Prediction { size, batch, unet, training, decoder, one_pass, two_passes, exact, .. } in &report.predictions {
         output::line(format_args!(
-            "| {size} | {batch} | {:.2} | {:.2} | {:.2} | {:.2} | {one_pass:.1} | {two_passes:.1} | {exact:.1} |",
-            unet.milliseconds, unet.floor, decoder.milliseconds, decoder.floor
+            "| {size} | {batch} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {one_pass:.1} | {two_passes:.1} | {exact:.1} |",
+            unet.milliseconds, unet.floor, training.milliseconds, training.floor, decoder.milliseconds, decoder.floor
         ))?;
     }
     Ok(())

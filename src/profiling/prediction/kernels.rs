@@ -133,10 +133,16 @@ impl Model<'_> {
         let bytes = op.bytes(self.batch, DType::F16);
         let floor = self.ceilings.floor(op.operations() * batch, bytes as u64, Some(DType::F16));
         let mut found = match *op {
-            Op::Conv { .. } | Op::Linear { .. } => Product::of(op, self.batch, bytes).map_or_else(Vec::new, |product| self.product(&product)),
+            Op::Conv { .. } | Op::Linear { .. } | Op::ConvToInput { .. } | Op::LinearToInput { .. } => {
+                Product::of(op, self.batch, bytes).map_or_else(Vec::new, |product| self.product(&product))
+            }
             Op::Attention { rows, columns, heads, width } => vec![self.attention([rows, columns, heads, width], bytes)],
+            Op::AttentionToInputs { rows, columns, heads, width, to_queries } => self.attention_gradients([rows, columns, heads, width], to_queries),
             Op::GroupNorm { positions, channels, groups } => self.group_norm(positions, channels, groups),
+            Op::GroupNormToInput { positions, channels, groups } => self.group_norm_gradient(positions, channels, groups),
             Op::LayerNorm { rows, .. } => vec![self.moving("layer_norm_forward", (rows * self.batch).div_ceil(8), bytes)],
+            Op::LayerNormToInput { rows, .. } => vec![self.moving("layer_norm_gradient", (rows * self.batch).div_ceil(8), bytes)],
+            Op::Moving { entry, written, .. } => vec![self.moving(entry, (written * self.batch).div_ceil(1024), bytes)],
         };
         // The floor is the op's: its first kernel bears it.
         if let Some(first) = found.first_mut() {

@@ -1,6 +1,7 @@
 //! What the engine should take on an H100, from sizes and compiled kernels alone: for machines without a GPU. Predictions are no measurements: caches,
 //! bank conflicts and the order of loads are not in them.
 
+mod gradients;
 mod kernels;
 pub mod plan;
 mod products;
@@ -39,6 +40,8 @@ pub struct Prediction {
     pub batch: usize,
     /// One pass of the UNet.
     pub unet: Network,
+    /// The UNet and the gradient of the masked loss to its context: a training step, without the text encoder and the spatial encoder.
+    pub training: Network,
     /// The autoencoder's encoder.
     pub encoder: Network,
     /// The autoencoder's decoder.
@@ -64,13 +67,14 @@ impl Prediction {
         let cells = size / vae.downscale();
         let ceilings = Ceilings::h100();
         let model = Model { compiled, ceilings: &ceilings, batch };
+        let training = Network::new(&plan::unet_training(&unet, cells, cells, preset.tokens), &model);
         let unet = Network::new(&plan::unet(&unet, cells, cells, preset.tokens), &model);
         let (encoder, decoder) =
             (Network::new(&plan::vae_encoder(&vae, cells, cells), &model), Network::new(&plan::vae_decoder(&vae, cells, cells), &model));
         let rate = |step: f64| 1e3 * batch as f64 / (STEPS * step + encoder.milliseconds + decoder.milliseconds);
         let (one_pass, two_passes) = (rate(unet.milliseconds), rate(2.0 * unet.milliseconds));
         let exact = rate(2.0 * unet.milliseconds + decoder.milliseconds);
-        Ok(Self { size, batch, unet, encoder, decoder, one_pass, two_passes, exact })
+        Ok(Self { size, batch, unet, training, encoder, decoder, one_pass, two_passes, exact })
     }
 }
 

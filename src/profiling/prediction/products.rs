@@ -4,6 +4,22 @@ use super::kernels::{BYTES, GAP, MMA_SYNC, Model, PROCESSORS, Predicted, Work};
 use super::plan::{Epilogue, Op};
 use crate::ops::product::{Activation, HopperTiles, Lies, Route, TENSOR, Tiling, USUAL_BATCH, WHOLE, Windows};
 
+impl Windows {
+    /// Around the cells of square images, in a convolution that keeps their size.
+    fn of_image(images: usize, side: usize, kernel: usize, channels: usize) -> Self {
+        Self {
+            cells: [images, side, side],
+            image: [side; 2],
+            taps: [kernel; 2],
+            before: [kernel / 2; 2],
+            channels,
+            first_channels: channels,
+            doubled: false,
+            right: Lies::Along,
+        }
+    }
+}
+
 /// Parts of the depth that are tried, and the least elements of one.
 const MOST_SPLITS: usize = 16;
 const SHORTEST_PART: usize = 256;
@@ -12,6 +28,8 @@ const SHORTEST_PART: usize = 256;
 #[derive(Debug)]
 pub(super) struct Product {
     pub op: &'static str,
+    /// `forward`, or `to_x` for the gradient of the left factor.
+    pub pass: &'static str,
     pub sizes: [usize; 3],
     /// Rows of a sample.
     pub of_sample: usize,
@@ -29,27 +47,37 @@ impl Product {
     pub fn of(op: &Op, batch: usize, bytes: f64) -> Option<Self> {
         match *op {
             Op::Conv { cells, from_cells, inputs, outputs, kernel, stride, .. } => {
-                let side = cells.isqrt();
                 let windows = Windows {
-                    cells: [batch, side, side],
                     image: [from_cells.isqrt(); 2],
-                    taps: [kernel; 2],
-                    before: [kernel / 2; 2],
-                    channels: inputs,
-                    first_channels: inputs,
                     doubled: from_cells < cells,
-                    right: Lies::Along,
+                    ..Windows::of_image(batch, cells.isqrt(), kernel, inputs)
                 };
                 let (sizes, windows) = ([cells * batch, outputs, kernel * kernel * inputs], (stride == 1).then_some(windows));
-                Some(Self { op: "conv2d", sizes, of_sample: cells, inputs, windows, activation: Activation::None, bytes })
+                Some(Self { op: "conv2d", pass: "forward", sizes, of_sample: cells, inputs, windows, activation: Activation::None, bytes })
+            }
+            Op::ConvToInput { cells, from_cells, inputs, outputs, kernel, stride } => {
+                let windows = Windows { right: Lies::Across, ..Windows::of_image(batch, from_cells.isqrt(), kernel, outputs) };
+                // With a stride each of the input's positions goes through all taps, whether an output lies there or not.
+                let (sizes, windows) = ([from_cells * batch, inputs, kernel * kernel * outputs], (stride == 1 && cells == from_cells).then_some(windows));
+                Some(Self { op: "conv2d", pass: "to_x", sizes, of_sample: from_cells, inputs: outputs, windows, activation: Activation::None, bytes })
             }
             Op::Linear { rows, inputs, outputs, epilogue } => {
                 let (sizes, windows) = ([rows * batch, outputs, inputs], Some(Windows::of_matrix(rows * batch, inputs)));
                 let activation = if epilogue == Epilogue::Gate { Activation::Geglu } else { Activation::None };
-                Some(Self { op: "linear", sizes, of_sample: rows, inputs, windows, activation, bytes })
+                Some(Self { op: "linear", pass: "forward", sizes, of_sample: rows, inputs, windows, activation, bytes })
             }
-            Op::Attention { .. } | Op::GroupNorm { .. } | Op::LayerNorm { .. } => None,
+            Op::LinearToInput { rows, inputs, outputs } => {
+                let windows = Some(Windows { right: Lies::Across, ..Windows::of_matrix(rows * batch, outputs) });
+                let sizes = [rows * batch, inputs, outputs];
+                Some(Self { op: "linear", pass: "to_x", sizes, of_sample: rows, inputs: outputs, windows, activation: Activation::None, bytes })
+            }
+            _ => None,
         }
+    }
+
+    /// How the right factor lies along the depth.
+    fn right(&self) -> Lies {
+        if self.pass == "to_x" { Lies::Across } else { Lies::Along }
     }
 
     /// The sums of a divided depth, in bytes: none of an undivided one.
@@ -81,7 +109,7 @@ impl Model<'_> {
         let operations = 2.0 * product.sizes.iter().map(|&size| size as f64).product::<f64>();
         let arithmetic = operations / (self.ceilings.f32_per_second / 2.0) * 1e3;
         let milliseconds = arithmetic.max(product.bytes / self.ceilings.bytes_per_second * 1e3) + GAP;
-        Predicted { entry: format!("{}_forward_plain", product.op), milliseconds, floor: 0.0 }
+        Predicted { entry: format!("{}_{}_plain", product.op, product.pass), milliseconds, floor: 0.0 }
     }
 
     /// By mma.sync.
@@ -91,7 +119,7 @@ impl Model<'_> {
         let work = Work {
             blocks: tiles * splits as f64,
             threads: tile.threads,
-            shared: tile.shared(Lies::Along, Lies::Along),
+            shared: tile.shared(Lies::Along, product.right()),
             operations: 2.0 * tiles * (tile.rows * tile.columns * depth) as f64,
             rate: MMA_SYNC,
             bytes: product.bytes + product.parts(splits),
@@ -99,7 +127,7 @@ impl Model<'_> {
             asynchronous: true,
             ..Work::default()
         };
-        self.with_parts(product, self.predicted(&format!("{}_forward_{}", product.op, tile.name), &work), splits)
+        self.with_parts(product, self.predicted(&format!("{}_{}_{}", product.op, product.pass, tile.name), &work), splits)
     }
 
     /// By wgmma, on the tiles that the engine takes; none where the route's kernels do not claim the product.

@@ -39,6 +39,36 @@ fn the_floor_is_that_of_the_counted_shapes() {
     }
 }
 
+/// Against what the emulated device recorded of `anodiff profile --random sd15 --size 256 --batch 8 --parts unet-backward --dtype f16`: its launches, and
+/// the operations of its products.
+#[test]
+fn the_training_step_is_the_one_that_was_recorded() {
+    let (preset, unet, _) = configs();
+    let plan = plan::unet_training(&unet, 32, 32, preset.tokens);
+    let products = |op: &&Op| matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::ConvToInput { .. } | Op::LinearToInput { .. });
+    let found = 8.0 * plan.iter().filter(products).map(Op::operations).sum::<f64>() / 1e9;
+    assert!((found / 2704.1 - 1.0).abs() < 0.01, "{found} GFLOP");
+    let found = Prediction::new(&preset, 256, 8, &Compiled::uniform(128)).unwrap().training;
+    let calls = |name: &str| found.kernels.iter().filter(|row| row.name.starts_with(name)).map(|row| row.calls).sum::<usize>();
+    let recorded = [
+        ("tensor_add", 154),
+        ("group_norm_gradient_sums", 58),
+        ("layer_norm_forward", 48),
+        ("layer_norm_gradient", 46),
+        ("shape_copy", 47),
+        ("geglu_gradient", 16),
+        ("attention_corrections", 31),
+        ("attention_to_q_40", 8),
+        ("attention_to_k_v_40", 9),
+        ("attention_to_k_v_160", 12),
+        ("upsample_gradient", 3),
+    ];
+    for (name, expected) in recorded {
+        assert_eq!(calls(name), expected, "{name}");
+    }
+    assert!(found.floor < found.milliseconds && calls("product_multicast_across") > 100, "{found:?}");
+}
+
 #[test]
 fn fewer_threads_on_a_multiprocessor_take_longer() {
     let (preset, ..) = configs();
