@@ -1,12 +1,12 @@
 """Runs the models' main passes in anodiff and in PyTorch/diffusers, in turn, and prints times, ratios and peak memory.
 
     cargo build --release && python benches/compare_pytorch.py [--model sd15] [--size 256] [--batch 1] [--threads 2] [--runs 5] [--rounds 2]
-    ... --device cuda --dtype f16 [--compile]
+    ... --device cuda --dtype f16 [--compile] [--parts generation generation-exact] [--steps 50]
 
 Random weights of the published shapes. On a GPU PyTorch runs channels-last with its own choice of attention, with --compile under torch.compile
-(max-autotune). Every pass runs in a process of its own, so that its peak memory is its own; ours and PyTorch's take
-turns, so that a busy machine disturbs both. Needs torch and diffusers. Times are medians over all rounds; on a busy machine the processor time (all
-threads, mean) says more.
+(max-autotune). Whole images (pytorch_generation.py) are measured where --parts names them. Every pass runs in a process of its own, so that its peak memory
+is its own; ours and PyTorch's take turns, so that a busy machine disturbs both. Needs torch and diffusers. Times are medians over all rounds; on a busy
+machine the processor time (all threads, mean) says more.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PARTS = ("unet-forward", "unet-backward", "vae-decode")
+NETWORKS = ("unet-forward", "unet-backward", "vae-decode")
+PARTS = NETWORKS + ("generation", "generation-exact")
 HEADS = {"sd15": (8, 768, False), "sd21": ((5, 10, 20, 20), 1024, True)}
 
 
@@ -53,16 +54,26 @@ def pytorch(options):
     heads, width, linear = HEADS[options.model]
     cells = options.size // 8
     noise = random(options.batch, 4, cells, cells)
-    if options.part == "vae-decode":
+
+    def autoencoder():
         levels = 4
-        vae = filled(lambda: AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2,
-                                           down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels))
+        return filled(lambda: AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2,
+                                            down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels))
+
+    def denoiser():
+        return filled(lambda: UNet2DConditionModel(block_out_channels=(320, 640, 1280, 1280), attention_head_dim=heads,
+                                                   cross_attention_dim=width, use_linear_projection=linear))
+
+    if options.part.startswith("generation"):
+        from pytorch_generation import generation
+
+        work = generation(denoiser(), autoencoder(), options, dtype, exact=options.part == "generation-exact")
+    elif options.part == "vae-decode":
+        vae = autoencoder()
         vae = torch.compile(vae.decode, mode="max-autotune") if options.compile else vae.decode
         work = lambda: vae(noise)
     else:
-        unet = filled(lambda: UNet2DConditionModel(block_out_channels=(320, 640, 1280, 1280), attention_head_dim=heads,
-                                                   cross_attention_dim=width, use_linear_projection=linear))
-        unet = torch.compile(unet, mode="max-autotune") if options.compile else unet
+        unet = torch.compile(denoiser(), mode="max-autotune") if options.compile else denoiser()
         context = random(options.batch, 77, width)
         target, mask = torch.randn_like(noise), torch.ones(options.batch, 1, cells, cells, device=options.device, dtype=dtype)
         timestep = torch.tensor([500] * options.batch, device=options.device)
@@ -79,7 +90,7 @@ def pytorch(options):
 
     milliseconds, processor = [], []
     with torch.set_grad_enabled(options.part == "unet-backward"):
-        warm_up = 3 if options.device == "cuda" else 1
+        warm_up = 3 if options.device == "cuda" and options.part in NETWORKS else 1
         for run in range(options.runs + warm_up):
             start, processor_start = time.perf_counter(), time.process_time()
             work()
@@ -93,6 +104,7 @@ def pytorch(options):
 def ours(options, part):
     command = [str(options.binary), "bench", "--json", "--threads", options.threads, "--random", options.model, "--size", options.size]
     command += ["--batch", options.batch, "--runs", options.runs, "--parts", part, "--device", options.device, "--dtype", options.dtype]
+    command += ["--steps", options.steps]
     found = json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)["parts"][0]
     times = found["milliseconds"]
     return {"milliseconds": [times["median"]], "processor": times["processor"], "peak": found.get("peak_bytes", 0)}
@@ -100,7 +112,7 @@ def ours(options, part):
 
 def reference(options, part):
     command = [sys.executable, __file__, "--part", part]
-    for name in ("model", "size", "batch", "threads", "runs", "device", "dtype"):
+    for name in ("model", "size", "batch", "steps", "threads", "runs", "device", "dtype"):
         command += [f"--{name}", str(getattr(options, name))]
     command += ["--compile"] if options.compile else []
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
@@ -124,7 +136,7 @@ def compare(options):
         print(json.dumps(row), flush=True)
     import torch
 
-    setting = {name: getattr(options, name) for name in ("model", "size", "batch", "threads", "runs", "rounds", "device", "dtype", "compile")}
+    setting = {name: getattr(options, name) for name in ("model", "size", "batch", "steps", "threads", "runs", "rounds", "device", "dtype", "compile")}
     machine = torch.cuda.get_device_name() if options.device == "cuda" else processor_name()
     return {"machine": machine, "torch": torch.__version__, **setting, "parts": rows}
 
@@ -142,13 +154,14 @@ if __name__ == "__main__":
     parser.add_argument("--model", choices=HEADS, default="sd15")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=50, help="denoising steps of a whole image")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("f32", "f16", "bf16"), default="f32")
     parser.add_argument("--compile", action="store_true", help="PyTorch under torch.compile")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=NETWORKS)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/anodiff")
     parser.add_argument("--out", type=pathlib.Path, help="write the result as JSON, too")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)

@@ -20,7 +20,9 @@ impl Workload {
         let mut settings = preset.generation.clone();
         settings.steps = self.steps.unwrap_or(settings.steps);
         if exact {
+            // As in the paper, without guidance: the un-weighted pass and the weighted one.
             settings.reweighting = Reweighting::new(Mode::Paper);
+            settings.guidance = 1.0;
         }
         let templates = Templates::built_in(preset.templates);
         let learned = Learned::create(&base, preset, templates, vec![kind.clone()], size, 0)?;
