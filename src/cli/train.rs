@@ -13,6 +13,7 @@ use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::presets::{ConditioningMode, Preset, PresetName};
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::{Dataset, Split};
+use crate::diffusion::Schedule;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
@@ -124,6 +125,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         learned.start_encoder_from(path)?;
     }
     if arguments.dry_run {
+        Schedule::of(&base)?;
         return outline(&learned, &dataset, options.accumulate, globals);
     }
     let folder = RunFolder::open(&arguments.out, arguments.course.resume, &Resolved { seed: globals.seed, train: arguments })?;
