@@ -218,7 +218,9 @@ fn predict(work: &Work, globals: &Globals) -> Result<()> {
         return output::json(&report);
     }
     output::line(format_args!("{}: {}", report.model, report.what))?;
-    output::line("| pixels | batch | UNet ms | floor | training step ms | floor | VAE decode ms | floor | images/s, 50 steps | two passes | two passes and decoder |")?;
+    output::line(
+        "| pixels | batch | UNet ms | floor | training step ms | floor | VAE decode ms | floor | images/s, 50 steps | two passes | two passes and decoder |",
+    )?;
     output::line("|---|---|---|---|---|---|---|---|---|---|---|")?;
     for Prediction { size, batch, unet, training, decoder, one_pass, two_passes, exact, .. } in &report.predictions {
         output::line(format_args!(

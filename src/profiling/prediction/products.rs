@@ -58,7 +58,8 @@ impl Product {
             Op::ConvToInput { cells, from_cells, inputs, outputs, kernel, stride } => {
                 let windows = Windows { right: Lies::Across, ..Windows::of_image(batch, from_cells.isqrt(), kernel, outputs) };
                 // With a stride each of the input's positions goes through all taps, whether an output lies there or not.
-                let (sizes, windows) = ([from_cells * batch, inputs, kernel * kernel * outputs], (stride == 1 && cells == from_cells).then_some(windows));
+                let (sizes, windows) =
+                    ([from_cells * batch, inputs, kernel * kernel * outputs], (stride == 1 && cells == from_cells).then_some(windows));
                 Some(Self { op: "conv2d", pass: "to_x", sizes, of_sample: from_cells, inputs: outputs, windows, activation: Activation::None, bytes })
             }
             Op::Linear { rows, inputs, outputs, epilogue } => {

@@ -150,7 +150,9 @@ impl Op {
             Self::AttentionToInputs { rows, columns, heads, width, to_queries } => {
                 (4.0 + f64::from(u8::from(to_queries))) * product([rows, columns, heads * width])
             }
-            Self::GroupNorm { .. } | Self::LayerNorm { .. } | Self::GroupNormToInput { .. } | Self::LayerNormToInput { .. } | Self::Moving { .. } => 0.0,
+            Self::GroupNorm { .. } | Self::LayerNorm { .. } | Self::GroupNormToInput { .. } | Self::LayerNormToInput { .. } | Self::Moving { .. } => {
+                0.0
+            }
         }
     }
 

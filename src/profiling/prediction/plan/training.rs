@@ -1,8 +1,8 @@
 //! What a training step has beyond the forward pass of inference: the gradients that flow back to the context, with the model frozen; what is computed once
 //! for all steps there and at each step here; and what inference does in place. Gradients stand behind their op, in no other order: a sum needs none.
 
-use super::op::{Epilogue, Op};
 use super::Plan;
+use super::op::{Epilogue, Op};
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
