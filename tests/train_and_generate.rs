@@ -100,6 +100,11 @@ fn wrong_arguments_and_input_are_refused() {
     assert!(!world.path("run").exists() && !world.path("data/run").exists(), "nothing was written");
     let output = succeed(world.train("run", &["--dry-run"]));
     assert!(String::from_utf8_lossy(&output.stdout).contains("plate+line"));
+    let scheduler = world.path("model/scheduler/scheduler_config.json");
+    let usual = fs::read_to_string(&scheduler).unwrap();
+    fs::write(&scheduler, r#"{"beta_schedule": "cubic"}"#).unwrap();
+    refused(world.train("run", &["--dry-run"]), &["scheduler_config.json", "cubic"]);
+    fs::write(&scheduler, usual).unwrap();
     assert!(!world.path("run").exists(), "a dry run writes nothing");
 
     succeed(world.train("run", &["--types", "dot"]));
