@@ -107,21 +107,24 @@ struct Report {
 struct Measured {
     part: Part,
     milliseconds: Timing,
-    /// Operations of one forward pass, in 10^9. A backward pass is not counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forward_gflop: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gflop_per_second: Option<f64>,
-    /// 10^9 bytes a second of what the ops of a forward pass read and write at least.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gigabytes_per_second: Option<f64>,
-    /// The least time of a forward pass by the roofline, op by op, over the time that it took.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    roofline: Option<f64>,
+    /// Operations of the pass's products, in 10^9.
+    gflop: f64,
+    gflop_per_second: f64,
+    /// 10^9 bytes a second of what the ops read and write at least.
+    gigabytes_per_second: f64,
+    /// The least time by the roofline, op by op, over the time that the pass took.
+    roofline: f64,
     images_per_second: f64,
     /// The most memory while the pass ran, weights included: of the process, or on a GPU of all its tensors there.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
+}
+
+impl Measured {
+    /// Whether whole images are made.
+    fn is_of_images(&self) -> bool {
+        matches!(self.part, Part::Generation | Part::GenerationExact)
+    }
 }
 
 /// Runs before the clock starts: they fault in memory and fill the buffer pool.
@@ -154,7 +157,7 @@ fn device_name(placement: Placement) -> String {
 
 fn measured(workload: &Workload, part: Part, runs: usize, placement: Placement, ceilings: &Ceilings) -> Result<Measured> {
     let mut pass = workload.pass(part)?;
-    let least = pass.plan.map(|plan| Least::of(&plan, workload.batch, placement.dtype, ceilings));
+    let least = Least::of(&pass.plan, workload.batch, placement.dtype, ceilings);
     let mut run = || {
         (pass.run)()?;
         placement.device.synchronize()
@@ -168,8 +171,6 @@ fn measured(workload: &Workload, part: Part, runs: usize, placement: Placement, 
         }
     }
     let milliseconds = measure(WARM_UP, runs, run)?;
-    let counted = pass.forward_gflop.filter(|_| part != Part::UnetBackward);
-    let gflop_per_second = counted.map(|gflop| gflop / milliseconds.median * 1e3);
     let images_per_second = workload.batch as f64 / milliseconds.median * 1e3;
     let peak_bytes = match placement.device {
         Device::Cpu => process::peak_bytes(),
@@ -177,10 +178,10 @@ fn measured(workload: &Workload, part: Part, runs: usize, placement: Placement, 
     };
     Ok(Measured {
         part,
-        forward_gflop: pass.forward_gflop,
-        gflop_per_second,
-        gigabytes_per_second: least.map(|least| least.bytes / milliseconds.median / 1e6),
-        roofline: least.map(|least| least.milliseconds / milliseconds.median),
+        gflop: pass.gflop,
+        gflop_per_second: pass.gflop / milliseconds.median * 1e3,
+        gigabytes_per_second: least.bytes / milliseconds.median / 1e6,
+        roofline: least.milliseconds / milliseconds.median,
         images_per_second,
         peak_bytes,
         milliseconds,
@@ -235,14 +236,13 @@ fn print(report: &Report) -> Result<()> {
     output::line(&report.conditions)?;
     for measured in &report.parts {
         let Measured { part, milliseconds: Timing { median, lowest, highest, runs, .. }, images_per_second, peak_bytes, .. } = measured;
-        let rate = match measured.gflop_per_second {
-            Some(rate) => format!(", {:.3} TFLOP/s", rate / 1e3),
-            None => format!(", {images_per_second:.2} images/s"),
-        };
-        let traffic = measured.gigabytes_per_second.map(|rate| format!(", {rate:.0} GB/s")).unwrap_or_default();
-        let roofline = measured.roofline.map(|share| format!(", {:.0} % of the roofline", 100.0 * share)).unwrap_or_default();
+        let images = if measured.is_of_images() { format!(", {images_per_second:.2} images/s") } else { String::new() };
+        let (teraflops, traffic, roofline) = (measured.gflop_per_second / 1e3, measured.gigabytes_per_second, 100.0 * measured.roofline);
         let peak = peak_bytes.map(|bytes| format!(", peak {:.2} GiB", bytes as f64 / f64::from(1 << 30))).unwrap_or_default();
-        output::line(format_args!("{:16} {median:.2} ms ({lowest:.2} to {highest:.2} in {runs} runs){rate}{traffic}{roofline}{peak}", part.name()))?;
+        output::line(format_args!(
+            "{:16} {median:.2} ms ({lowest:.2} to {highest:.2} in {runs} runs){images}, {teraflops:.3} TFLOP/s, {traffic:.0} GB/s, {roofline:.0} % of the roofline{peak}",
+            part.name()
+        ))?;
     }
     output::line(&report.ceilings)
 }

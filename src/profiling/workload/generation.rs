@@ -1,5 +1,6 @@
 //! Whole images, as `anodiff generate` makes them: of a type that nobody learned, on noise in place of photographs.
 
+use super::plan::{self, Op};
 use super::{Pass, Workload};
 use crate::anomaly::generation::{Generator, Job};
 use crate::anomaly::learned::{Kind, Learned};
@@ -25,6 +26,7 @@ impl Workload {
             settings.guidance = 1.0;
         }
         let templates = Templates::built_in(preset.templates);
+        let plan = self.generation_plan(settings.steps, exact || settings.guidance != 1.0, exact);
         let learned = Learned::create(&base, preset, templates, vec![kind.clone()], size, 0)?;
         let run = move || {
             let generator = Generator::new(&base, &learned, kind.clone(), settings.clone(), 0)?;
@@ -36,7 +38,18 @@ impl Workload {
             });
             generator.generate(&jobs.collect::<Vec<_>>(), 0, &|| None).map(drop)
         };
-        Ok(Pass { forward_gflop: None, plan: None, run: Box::new(run) })
+        Ok(Pass { gflop: self.gflop(&plan), plan, run: Box::new(run) })
+    }
+
+    /// The normal image's latent, the steps with one or two passes of the UNet and, where they take their weights from pixels, the decoder; the image.
+    fn generation_plan(&self, steps: usize, two_passes: bool, decodes: bool) -> Vec<Op> {
+        let cells = self.cells();
+        let decoder = plan::vae_decoder(&self.vae, cells, cells);
+        let mut step = plan::unet(&self.unet, cells, cells, self.tokens).repeat(if two_passes { 2 } else { 1 });
+        if decodes {
+            step.extend(&decoder);
+        }
+        [plan::vae_encoder(&self.vae, cells, cells), step.repeat(steps), decoder].concat()
     }
 }
 

@@ -96,10 +96,10 @@ enum Source {
 
 /// One pass, ready to run.
 pub struct Pass {
-    /// Operations of the networks' forward passes, in 10^9, where the pass is one of them. A backward pass is not counted.
-    pub forward_gflop: Option<f64>,
-    /// The ops of the pass, where it is one network's forward pass.
-    pub plan: Option<Vec<Op>>,
+    /// Operations of its products, in 10^9.
+    pub gflop: f64,
+    /// Its ops, of one sample.
+    pub plan: Vec<Op>,
     /// Runs it once; on a GPU it may go on after the return.
     pub run: Box<dyn FnMut() -> Result<()>>,
 }
@@ -207,8 +207,9 @@ impl Workload {
         Ok((sample, timesteps, self.noise("context", &[batch, self.tokens, self.unet.cross_attention_dim.at(0)])?))
     }
 
-    fn unet_gflop(&self) -> f64 {
-        self.batch as f64 * arithmetic::unet(&self.unet, self.cells(), self.cells(), self.tokens) / 1e9
+    /// Operations of a plan's products for the whole batch, in 10^9.
+    fn gflop(&self, plan: &[Op]) -> f64 {
+        self.batch as f64 * plan.iter().map(Op::operations).sum::<f64>() / 1e9
     }
 
     fn unet_forward(&self) -> Result<Pass> {
@@ -217,7 +218,8 @@ impl Workload {
         let context = Var::constant(context);
         let plan = plan::unet(&self.unet, self.cells(), self.cells(), self.tokens);
         let run = move || unet.forward(&sample, &timesteps, &context, None).map(drop);
-        Ok(Pass { forward_gflop: Some(self.unet_gflop()), plan: Some(plan), run: Box::new(run) })
+        let gflop = self.batch as f64 * arithmetic::unet(&self.unet, self.cells(), self.cells(), self.tokens) / 1e9;
+        Ok(Pass { gflop, plan, run: Box::new(run) })
     }
 
     fn unet_backward(&self) -> Result<Pass> {
@@ -232,7 +234,8 @@ impl Workload {
             let gradients = ops::masked_mse(&output, &target, &mask, MaskedMean::Elements)?.backward()?;
             gradients.get(&context).map(drop).ok_or_else(|| anyhow!("the loss does not depend on the context"))
         };
-        Ok(Pass { forward_gflop: Some(self.unet_gflop()), plan: None, run: Box::new(run) })
+        let plan = plan::unet_training(&self.unet, cells, cells, self.tokens);
+        Ok(Pass { gflop: self.gflop(&plan), plan, run: Box::new(run) })
     }
 
     fn vae_decode(&self) -> Result<Pass> {
@@ -241,6 +244,6 @@ impl Workload {
         let latent = Var::constant(self.noise("latent", &[batch, cells, cells, self.vae.latent_channels])?);
         let gflop = batch as f64 * arithmetic::vae_decoder(&self.vae, cells, cells) / 1e9;
         let plan = plan::vae_decoder(&self.vae, cells, cells);
-        Ok(Pass { forward_gflop: Some(gflop), plan: Some(plan), run: Box::new(move || vae.decode(&latent).map(drop)) })
+        Ok(Pass { gflop, plan, run: Box::new(move || vae.decode(&latent).map(drop)) })
     }
 }
