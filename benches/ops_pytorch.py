@@ -64,8 +64,12 @@ def geglu(x):
     return value * functional.gelu(gate)
 
 
+def scaled(product, bias, p):
+    return p["scale"] * product + bias
+
+
 def linear(x, p):
-    y = functional.linear(*x[:3])
+    y = scaled(functional.linear(*x[:2]), x[2], p) if "scale" in p else functional.linear(*x[:3])
     behind = {"silu": functional.silu, "gelu": functional.gelu, "quick_gelu": quick_gelu, "geglu": geglu, "residual": lambda y: y + x[3]}
     return behind[p["epilogue"]](y) if "epilogue" in p else y
 
@@ -76,7 +80,8 @@ def conv2d(x, p):
     if "repeated_to" in p:
         height, width = p["repeated_to"]
         image = image.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
-    y = on_images(functional.conv2d)(image, weight.movedim(-1, 1), bias, stride=p["stride"], padding=p["padding"])
+    convolve = lambda bias: on_images(functional.conv2d)(image, weight.movedim(-1, 1), bias, stride=p["stride"], padding=p["padding"])
+    y = scaled(convolve(None), bias, p) if "scale" in p else convolve(bias)
     if added:
         per_channel, residual = added
         y = y + per_channel[:, None, None, :] + residual

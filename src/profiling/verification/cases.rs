@@ -11,6 +11,9 @@ use crate::tensor::random::Stream;
 use crate::tensor::replay::numbers;
 use crate::tensor::{DType, Tensor};
 
+/// Of products that are scaled: no power of two, whose products would be exact.
+const SCALE: f32 = 5.49;
+
 type Run = Box<dyn Fn(&[Var], Device) -> Result<Var>>;
 
 /// One comparison.
@@ -130,6 +133,10 @@ fn products() -> Vec<Case> {
             ops::linear_with(&x[0], &x[1], Some(&x[2]), LinearEpilogue::Residual(&x[3]))
         });
         cases.push(case.routed("linear").with(json!({"epilogue": "residual"})));
+        let case = Case::new(format!("linear and a scale {rows}x{inputs}->{outputs}"), &shapes[..3], |x, _| {
+            ops::linear_with(&x[0], &x[1], Some(&x[2]), LinearEpilogue::Scale(SCALE))
+        });
+        cases.push(case.routed("linear").with(json!({"scale": SCALE})));
     }
     for ([inputs, outputs], kernel, stride) in [([16, 24], 3, 1), ([32, 64], 3, 2), ([3, 20], 3, 1), ([40, 4], 3, 1), ([64, 48], 1, 1)] {
         let shapes: [&[usize]; 3] = [&[2, 11, 9, inputs], &[outputs, kernel, kernel, inputs], &[outputs]];
@@ -138,6 +145,10 @@ fn products() -> Vec<Case> {
             ops::conv2d(&x[0], &x[1], Some(&x[2]), options, Epilogue::default())
         });
         cases.push(case.routed("conv2d").with(json!({"stride": stride, "padding": kernel / 2})));
+        let case = Case::new(format!("conv2d scaled {kernel}x{kernel}/{stride} {inputs}->{outputs}"), &shapes, move |x, _| {
+            ops::conv2d(&x[0], &x[1], Some(&x[2]), options, Epilogue { scale: SCALE, ..Epilogue::default() })
+        });
+        cases.push(case.routed("conv2d").with(json!({"stride": stride, "padding": kernel / 2, "scale": SCALE})));
     }
     // Whole tiles and ragged ones, channels of two tensors, pixels that are met twice; odd sizes leave the last half of them out.
     let joined: [&[usize]; 4] = [&[2, 9, 7, 72], &[2, 9, 7, 40], &[48, 3, 3, 112], &[48]];
