@@ -15,15 +15,21 @@ struct Width {
     static constexpr int PITCH = PADDED + 8;
 };
 
-// shared [COUNT, PITCH] = vectors first, first + 1, …; zeros beyond `count` and beyond WIDTH. One copy after the other where registers are few.
+// shared [COUNT, PITCH] = vectors first, first + 1, …; zeros beyond `count` and beyond WIDTH. One copy after the other where registers are few; the compiler
+// chooses how many otherwise.
 template <int WIDTH, int COUNT, int THREADS, bool FEW_REGISTERS = false>
 __device__ __forceinline__ void fetch_vectors(element* shared, const element* vectors, int first, int count, int stride) {
-    constexpr int CHUNKS = Width<WIDTH>::PADDED / 8, AT_ONCE = FEW_REGISTERS ? 1 : 4;
-#pragma unroll AT_ONCE
-    for (int i = threadIdx.x; i < COUNT * CHUNKS; i += THREADS) {
+    constexpr int CHUNKS = Width<WIDTH>::PADDED / 8;
+    auto fetch = [&](int i) {
         int row = i / CHUNKS, chunk = i % CHUNKS * 8;
         bool inside = first + row < count && chunk < WIDTH;
         copy_async<16>(shared + row * Width<WIDTH>::PITCH + chunk, vectors + (inside ? (size_t)(first + row) * stride + chunk : 0), inside ? 16 : 0);
+    };
+    if constexpr (FEW_REGISTERS) {
+#pragma unroll 1
+        for (int i = threadIdx.x; i < COUNT * CHUNKS; i += THREADS) fetch(i);
+    } else {
+        for (int i = threadIdx.x; i < COUNT * CHUNKS; i += THREADS) fetch(i);
     }
 }
 
