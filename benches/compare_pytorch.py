@@ -19,27 +19,20 @@ import subprocess
 import sys
 import time
 
+import published
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NETWORKS = ("unet-forward", "unet-backward", "vae-decode")
 PARTS = NETWORKS + ("generation", "generation-exact")
-HEADS = {"sd15": (8, 768, False), "sd21": ((5, 10, 20, 20), 1024, True)}
 
 
 def pytorch(options):
     """The measured pass, in a process of its own; prints what `anodiff bench --json` prints for one part."""
     import torch
-    from diffusers import AutoencoderKL, UNet2DConditionModel
 
-    def filled(build):
-        # PyTorch's own initial values take longer than the measurement.
-        with torch.device("meta"):
-            model = build()
-        model = model.to_empty(device=options.device).eval().requires_grad_(False)
-        for parameter in model.parameters():
-            parameter.uniform_(-0.02, 0.02) if parameter.dim() > 1 else parameter.fill_(0.5)
-        if options.device == "cuda":
-            model = model.to(dtype).to(memory_format=torch.channels_last)
-        return model
+    def placed(build):
+        model = published.filled(build, options.device)
+        return model.to(dtype).to(memory_format=torch.channels_last) if options.device == "cuda" else model
 
     def random(*shape):
         return torch.randn(*shape, device=options.device, dtype=dtype)
@@ -51,19 +44,9 @@ def pytorch(options):
     dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[options.dtype]
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    heads, width, linear = HEADS[options.model]
     cells = options.size // 8
     noise = random(options.batch, 4, cells, cells)
-
-    def autoencoder():
-        levels = 4
-        return filled(lambda: AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2,
-                                            down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels))
-
-    def denoiser():
-        return filled(lambda: UNet2DConditionModel(block_out_channels=(320, 640, 1280, 1280), attention_head_dim=heads,
-                                                   cross_attention_dim=width, use_linear_projection=linear))
-
+    autoencoder, denoiser = lambda: placed(published.vae), lambda: placed(lambda: published.unet(options.model))
     if options.part.startswith("generation"):
         from pytorch_generation import generation
 
@@ -74,7 +57,7 @@ def pytorch(options):
         work = lambda: vae(noise)
     else:
         unet = torch.compile(denoiser(), mode="max-autotune") if options.compile else denoiser()
-        context = random(options.batch, 77, width)
+        context = random(options.batch, 77, published.UNETS[options.model][1])
         target, mask = torch.randn_like(noise), torch.ones(options.batch, 1, cells, cells, device=options.device, dtype=dtype)
         timestep = torch.tensor([500] * options.batch, device=options.device)
 
@@ -151,7 +134,7 @@ def processor_name():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=HEADS, default="sd15")
+    parser.add_argument("--model", choices=published.UNETS, default="sd15")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--steps", type=int, default=50, help="denoising steps of a whole image")

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+import published
 import torch
-from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -25,7 +25,7 @@ def error(found, expected):
 def main(options, folder):
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    unet = UNet2DConditionModel(sample_size=64, block_out_channels=(320, 640, 1280, 1280), attention_head_dim=8, cross_attention_dim=768).eval()
+    unet = published.unet().eval()
     unet.requires_grad_(False)
     unet.save_pretrained(folder / "unet")
     cells = options.size // 8

@@ -17,27 +17,19 @@ import sys
 import tempfile
 import time
 
+import published
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def make(folder):
     """A diffusers folder in the shapes of Stable Diffusion 1.5."""
-    import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import DDIMScheduler
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    def save(name, build):
-        with torch.device("meta"):
-            model = build()
-        model = model.to_empty(device="cpu").half()
-        for parameter in model.parameters():
-            parameter.data.uniform_(-0.02, 0.02) if parameter.dim() > 1 else parameter.data.fill_(0.5)
-        model.save_pretrained(folder / name)
-
-    levels = 4
-    save("unet", lambda: UNet2DConditionModel(sample_size=64, block_out_channels=(320, 640, 1280, 1280), attention_head_dim=8, cross_attention_dim=768))
-    save("vae", lambda: AutoencoderKL(sample_size=512, block_out_channels=(128, 256, 512, 512), layers_per_block=2,
-                                      down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels))
+    save = lambda name, build: published.filled(build).half().save_pretrained(folder / name)
+    save("unet", published.unet)
+    save("vae", published.vae)
     text = CLIPTextConfig(vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, hidden_act="quick_gelu",
                           bos_token_id=49406, eos_token_id=49407, pad_token_id=49407)
     save("text_encoder", lambda: CLIPTextModel(text))
