@@ -118,8 +118,8 @@ fn print(q: Point) -> f32 {
 
 /// A defect of the capsule, in its own coordinates.
 enum Damage {
-    Hole { opening: Blob },
-    Ink { splash: Splash, hue: f32 },
+    Hole { opening: Blob, noise: Noise, powder: f32 },
+    Ink { splash: Splash, noise: Noise, hue: f32, density: f32 },
 }
 
 /// Somewhere on the shell, not too near its rim.
@@ -130,40 +130,46 @@ fn spot(sampler: &mut Sampler, rim: f32) -> Point {
 impl Damage {
     fn hole(sampler: &mut Sampler) -> Self {
         let center = spot(sampler, 0.08);
-        let half = sampler.range(0.055, 0.08);
+        let half = sampler.range(0.05, 0.09);
         let half = point(half, half * sampler.range(0.6, 1.0));
-        Self::Hole { opening: Blob::new(sampler, center, half, 0.3) }
+        let opening = Blob::new(sampler, center, half, 0.3);
+        Self::Hole { opening, noise: Noise::new(sampler.word()), powder: sampler.range(-0.5, 0.1) }
     }
 
     fn ink(sampler: &mut Sampler) -> Self {
         let center = spot(sampler, 0.05);
         let size = sampler.range(0.055, 0.08);
-        let droplets = 2 + sampler.below(4);
-        Self::Ink { splash: Splash::new(sampler, center, size, 0.4, droplets), hue: sampler.range(0.80, 0.86) }
+        let droplets = sampler.below(3);
+        let splash = Splash::new(sampler, center, size, 0.4, droplets);
+        Self::Ink { splash, noise: Noise::new(sampler.word()), hue: sampler.range(0.76, 0.88), density: sampler.range(0.7, 0.95) }
     }
 
     fn change(&self, surface: Surface, q: Point) -> Surface {
         match self {
-            Self::Hole { opening } => {
+            Self::Hole { opening, noise, powder } => {
                 let edge = opening.distance(q);
                 let gap = sdf::coverage(edge, 0.008);
                 // The shell's thickness, broken and pale.
                 let broken = sdf::coverage(edge - 0.006, 0.008) - gap;
+                // Dark, with more or less of the powder in sight.
+                let lump = smooth_step(-0.3, 0.6, powder + noise.fbm(q * 30.0, 2));
+                let inside = Color::srgb(0.10, 0.07, 0.06).mix(Color::srgb(0.58, 0.50, 0.40), lump);
                 let mut changed = surface;
                 changed.height -= 0.03 * gap;
-                changed.material.color =
-                    surface.material.color.mix(Color::srgb(0.97, 0.95, 0.90), 0.6 * broken).mix(Color::srgb(0.10, 0.07, 0.06), 0.95 * gap);
+                changed.material.color = surface.material.color.mix(Color::srgb(0.97, 0.95, 0.90), 0.6 * broken).mix(inside, 0.95 * gap);
                 changed.material.specular *= 1.0 - gap.max(0.7 * broken);
                 changed.defect = (gap + broken).min(1.0);
                 changed
             }
-            Self::Ink { splash, hue } => {
+            Self::Ink { splash, noise, hue, density } => {
                 let edge = splash.distance(q);
                 let cover = sdf::coverage(edge, 0.008);
                 // Ink dries darker at its rim.
                 let rim = smooth_step(-0.02, 0.0, edge);
-                let color = Color::hsv(*hue, 0.80, mix(0.42, 0.24, rim));
-                let material = Material { color, specular: 0.55, ..surface.material };
+                let ink = Color::hsv(*hue, 0.80, mix(0.42, 0.26, rim));
+                // It dries in clouds, through which the shell is seen more or less.
+                let share = (density + 0.4 * noise.fbm(q * 22.0, 3)).clamp(0.4, 1.0);
+                let material = Material { color: surface.material.color.mix(ink, share.max(rim)), specular: 0.55, ..surface.material };
                 surface.mix(Surface { material, height: surface.height + 0.0015, defect: 1.0, ..surface }, cover)
             }
         }

@@ -52,18 +52,19 @@ impl Hide {
 
 /// A defect of the leather, in canvas coordinates.
 enum Damage {
-    Cut { line: Stroke, noise: Noise },
-    Glue { drops: Vec<Blob> },
+    Cut { line: Stroke, noise: Noise, depth: f32 },
+    Glue { drops: Vec<Blob>, noise: Noise, age: f32 },
 }
 
 impl Damage {
     fn cut(sampler: &mut Sampler) -> Self {
         let angle = sampler.range(0.0, TAU);
-        let length = sampler.range(0.30, 0.46);
+        let length = sampler.range(0.22, 0.46);
         let middle = point(sampler.range(-0.25, 0.25), sampler.range(-0.25, 0.25));
-        let half_width = sampler.range(0.032, 0.042);
+        let half_width = sampler.range(0.034, 0.055);
         let line = Stroke::wandering(sampler, middle - Point::at_angle(angle) * (0.5 * length), angle, length, half_width, 0.8);
-        Self::Cut { line, noise: Noise::new(sampler.word()) }
+        let noise = Noise::new(sampler.word());
+        Self::Cut { line, noise, depth: sampler.range(0.0, 0.5) }
     }
 
     fn glue(sampler: &mut Sampler) -> Self {
@@ -76,31 +77,36 @@ impl Damage {
             let radius = size * sampler.range(0.2, 0.35);
             drops.push(Blob::new(sampler, center + away, point(radius, radius), 0.05));
         }
-        Self::Glue { drops }
+        Self::Glue { drops, noise: Noise::new(sampler.word()), age: sampler.range(0.0, 0.6) }
     }
 
     fn change(&self, surface: Surface, p: Point) -> Surface {
         match self {
-            Self::Cut { line, noise } => {
+            Self::Cut { line, noise, depth } => {
                 let edge = line.distance(p) + 0.004 * noise.fbm(p * 60.0, 2);
                 let gap = sdf::coverage(edge, 0.008);
                 let torn = sdf::coverage(edge - 0.010, 0.014) - gap;
                 let fibre = 0.8 + 0.3 * noise.fork(1).value(p * 160.0);
+                // Dark where it is deep, with raw leather in sight where it is not.
+                let raw = smooth_step(-0.1, 0.7, noise.fork(2).fbm(p * 26.0, 3) + 0.3 - depth);
+                let inside = Color::srgb(0.09, 0.05, 0.035).mix(Color::srgb(0.45, 0.29, 0.18), raw);
                 let mut changed = surface;
                 changed.height += 0.012 * torn - 0.03 * gap;
-                changed.material.color =
-                    surface.material.color.mix(Color::srgb(0.80, 0.62, 0.43) * fibre, 0.8 * torn).mix(Color::srgb(0.09, 0.05, 0.035), 0.95 * gap);
+                changed.material.color = surface.material.color.mix(Color::srgb(0.80, 0.62, 0.43) * fibre, 0.8 * torn).mix(inside, 0.95 * gap);
                 changed.material.specular *= 1.0 - (gap + torn).min(1.0);
                 changed.defect = (gap + 0.8 * torn).min(1.0);
                 changed
             }
-            Self::Glue { drops } => {
+            Self::Glue { drops, noise, age } => {
                 let edge = drops.iter().map(|drop| drop.distance(p)).fold(f32::MAX, f32::min);
                 let cover = sdf::coverage(edge, 0.010);
                 // A drop: steep at the rim, flat in the middle; the grain shows through a little.
                 let depth = (-edge / 0.055).clamp(0.0, 1.0);
                 let bulge = (depth * (2.0 - depth)).sqrt();
-                let color = surface.material.color.mix(Color::srgb(0.91, 0.87, 0.74), mix(0.42, 0.66, bulge));
+                // Milky when fresh; it yellows in patches.
+                let yellow = (age + 0.7 * noise.fbm(p * 18.0, 2)).clamp(0.0, 1.0);
+                let glue = Color::srgb(0.91, 0.87, 0.74).mix(Color::srgb(0.78, 0.58, 0.26), yellow);
+                let color = surface.material.color.mix(glue, mix(0.42, 0.66, bulge));
                 let material = Material { color, specular: 1.0, shininess: 45.0, metal: 0.0 };
                 surface.mix(Surface { height: mix(surface.height, 0.012, 0.85) + 0.026 * bulge, material, defect: 1.0, ..surface }, cover)
             }

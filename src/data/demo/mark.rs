@@ -15,8 +15,8 @@ impl Splash {
         let stretch = sampler.range(0.75, 1.35);
         let mut blobs = vec![Blob::new(sampler, center, point(size * stretch, size / stretch), roughness)];
         for _ in 0..droplets {
-            let away = Point::at_angle(sampler.range(0.0, std::f32::consts::TAU)) * (size * sampler.range(1.1, 1.7));
-            let radius = size * sampler.range(0.1, 0.3);
+            let away = Point::at_angle(sampler.range(0.0, std::f32::consts::TAU)) * (size * sampler.range(1.2, 1.6));
+            let radius = sampler.range(0.032, 0.042);
             blobs.push(Blob::new(sampler, center + away, point(radius, radius), 0.3));
         }
         Self { blobs }

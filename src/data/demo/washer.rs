@@ -114,47 +114,45 @@ impl Washer {
 
 /// A defect of the washer, in its own coordinates.
 enum Damage {
-    Rust { splash: Splash, noise: Noise },
-    Paint { splash: Splash },
+    Rust { splash: Splash, noise: Noise, tone: f32 },
+    Paint { splash: Splash, noise: Noise, color: Color },
 }
 
 impl Damage {
     fn rust(sampler: &mut Sampler) -> Self {
         let center = Point::at_angle(sampler.range(0.0, TAU)) * (MIDDLE + sampler.range(-0.05, 0.07));
         let size = sampler.range(0.06, 0.09);
-        let droplets = 2 + sampler.below(4);
-        Self::Rust { splash: Splash::new(sampler, center, size, 0.55, droplets), noise: Noise::new(sampler.word()) }
+        let droplets = sampler.below(4);
+        let splash = Splash::new(sampler, center, size, 0.55, droplets);
+        Self::Rust { splash, noise: Noise::new(sampler.word()), tone: sampler.range(0.7, 1.2) }
     }
 
     fn paint(sampler: &mut Sampler) -> Self {
         let center = Point::at_angle(sampler.range(0.0, TAU)) * (MIDDLE + sampler.range(-0.04, 0.04));
         let size = sampler.range(0.055, 0.085);
         let droplets = sampler.below(3);
-        Self::Paint { splash: Splash::new(sampler, center, size, 0.3, droplets) }
+        let splash = Splash::new(sampler, center, size, 0.3, droplets);
+        let color = Color::hsv(sampler.range(0.55, 0.66), sampler.range(0.65, 0.9), sampler.range(0.45, 0.75));
+        Self::Paint { splash, noise: Noise::new(sampler.word()), color }
     }
 
     fn change(&self, surface: Surface, q: Point, share: f32) -> Surface {
         match self {
-            Self::Rust { splash, noise } => {
+            Self::Rust { splash, noise, tone } => {
                 let edge = splash.distance(q) + 0.012 * noise.fbm(q * 45.0, 2);
                 let cover = share * sdf::coverage(edge, 0.012);
                 let crust = noise.fork(1).fbm(q * 38.0, 3);
-                let color = Color::srgb(0.62, 0.30, 0.10).mix(Color::srgb(0.29, 0.12, 0.06), smooth_step(-0.35, 0.4, crust));
+                let color = Color::srgb(0.62, 0.30, 0.10).mix(Color::srgb(0.29, 0.12, 0.06), smooth_step(-0.35, 0.4, crust)) * *tone;
                 let rusty = Material { color, specular: 0.03, shininess: 6.0, metal: 0.0 };
                 let top = Surface { height: surface.height + 0.004 * (1.0 + crust), material: rusty, sheen: 0.0, defect: 1.0, ..surface };
                 surface.mix(top, cover)
             }
-            Self::Paint { splash } => {
+            Self::Paint { splash, noise, color } => {
                 let edge = splash.distance(q);
                 let cover = share * sdf::coverage(edge, 0.008);
-                // Thinner towards its rim, where the steel shines through.
-                let rim = smooth_step(-0.02, 0.0, edge);
-                let paint = Material {
-                    color: Color::srgb(0.10, 0.27, 0.66).mix(surface.material.color, 0.25 * rim),
-                    specular: 0.5,
-                    shininess: 40.0,
-                    metal: 0.0,
-                };
+                // Thinner towards its rim and in patches, where the steel shines through.
+                let thin = (0.25 * smooth_step(-0.02, 0.0, edge)).max(0.6 * smooth_step(0.0, 0.8, noise.fbm(q * 24.0, 3) + 0.1));
+                let paint = Material { color: color.mix(surface.material.color, thin), specular: 0.5, shininess: 40.0, metal: 0.0 };
                 let top = Surface { height: surface.height + 0.003, material: paint, sheen: 0.3 * surface.sheen, defect: 1.0, ..surface };
                 surface.mix(top, cover)
             }
