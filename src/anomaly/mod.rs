@@ -4,6 +4,8 @@ pub mod templates;
 pub mod reweighting;
 pub mod presets;
 pub mod latents;
+mod paste;
+pub mod close_up;
 pub mod conditioning;
 mod guidance;
 pub mod learned;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_source::{Drawn, MaskSource, Masks, Request};
 use crate::anomaly::presets::PresetName;
-use crate::data::dataset::{Dataset, Object};
+use crate::data::dataset::{Dataset, DefectType, Object};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::error::{Result, ensure};
@@ -41,6 +41,7 @@ impl Prospects {
 /// The places of a type. Place `index` is a function of (seed, object, type, index) and the data set alone.
 pub struct Places<'a> {
     object: &'a Object,
+    found: &'a DefectType,
     kind: Kind,
     masks: Masks<'a>,
     side: usize,
@@ -71,7 +72,7 @@ impl<'a> Places<'a> {
         }
         let found = object.defect_type(&kind.defect)?;
         let masks = Masks::load(masks, base, &Request { kind, found, preset, side, seed })?;
-        Ok(Self { object, kind: kind.clone(), masks, side, seed })
+        Ok(Self { object, found, kind: kind.clone(), masks, side, seed })
     }
 
     /// The places of some numbers; learned masks are drawn together. `stop` as in [`Masks::masks`].
@@ -116,6 +117,11 @@ impl<'a> Places<'a> {
     /// The object.
     pub fn object(&self) -> &'a Object {
         self.object
+    }
+
+    /// The type's pairs in the data set.
+    pub fn found(&self) -> &'a DefectType {
+        self.found
     }
 
     /// The masks.

@@ -54,8 +54,8 @@ pub struct Arguments {
     /// Base model that the run was trained with [default: the embedded one]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
-    /// Where masks come from: learned (by `anodiff train-masks` in RUN), real (training masks, varied), procedural, or a folder: one that `anodiff
-    /// masks` filled, or any with mask files
+    /// Where masks come from: learned (by `anodiff train-masks` in RUN), real (training masks, varied, near where they lie), scattered
+    /// (the same anywhere on the object), procedural, or a folder: one that `anodiff masks` filled, or any with mask files
     #[arg(long, default_value = "real", value_name = "SOURCE")]
     masks: String,
     /// Attention re-weighting: off, paper, official or default [default: the run's preset]
@@ -79,7 +79,7 @@ pub struct Arguments {
     /// Make one share of the pairs: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n; all shares may run at once on one folder
     #[arg(long, default_value = "1/1", value_name = "SHARE")]
     shard: String,
-    /// Keep estimates and weight maps of some steps in DIR/intermediates
+    /// Keep estimates and weight maps of some steps, as large as the close-up they belong to, in DIR/intermediates
     #[arg(long)]
     save_intermediates: bool,
 }

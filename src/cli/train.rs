@@ -67,6 +67,14 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder_weights: Option<PathBuf>,
+    /// How many times a defect is magnified at most where it is learned, and later drawn; 1 for whole pictures [default: the preset's]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_up: Option<f64>,
+    /// How many of a type's training pairs are told apart by a look of their own; defects are drawn with mixtures of looks; 0 for none [default: the preset's]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks: Option<usize>,
     #[command(flatten)]
     #[serde(flatten)]
     course: Course,
@@ -145,6 +153,8 @@ impl Arguments {
         training.steps = self.steps.unwrap_or(training.steps);
         training.batch_size = self.course.batch_size(training.batch_size);
         training.optimizer.learning_rate = self.learning_rate.unwrap_or(training.optimizer.learning_rate);
+        preset.looks = self.looks.unwrap_or(preset.looks);
+        preset.close_up = self.close_up.unwrap_or(preset.close_up);
         preset.conditioning = match self.conditioning.as_deref() {
             None => preset.conditioning,
             Some("text") => ConditioningMode::Text,

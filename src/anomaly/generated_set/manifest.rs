@@ -37,7 +37,7 @@ pub struct Entry {
     pub seed: u64,
     /// The prompt template.
     pub template: String,
-    /// Where the mask came from: `learned`, `real`, `procedural`, or the file's name.
+    /// Where the mask came from: `learned`, `real`, `scattered`, `procedural`, or the file's name.
     pub mask_source: String,
     /// DDIM steps.
     pub steps: usize,
@@ -47,10 +47,17 @@ pub struct Entry {
     pub guidance: f64,
     /// Share of the starting noise's coarse part inside the mask.
     pub coarse_noise: f64,
+    /// How many times the defect was magnified at most while it was drawn; 1 where a line does not say.
+    #[serde(default = "whole_picture")]
+    pub close_up: f64,
     /// Re-weighting mode.
     pub reweight: String,
     /// Digest of the learned file and of every setting that the images depend on.
     pub recipe: String,
+}
+
+fn whole_picture() -> f64 {
+    1.0
 }
 
 impl Entry {

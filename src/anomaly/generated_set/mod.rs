@@ -73,7 +73,7 @@ impl GeneratedSet {
         let manifest = Manifest::open_share(root, shard)?;
         if let Some(other) = manifest.finished(kind).find(|entry| entry.recipe != recipe) {
             invalid_input!(
-                "{} already holds pairs of {kind} made with other settings (seed {}, {} steps, eta {}, guidance {}, coarse noise {}, re-weighting {}, masks {}, recipe {}); \
+                "{} already holds pairs of {kind} made with other settings (seed {}, {} steps, eta {}, guidance {}, coarse noise {}, close-up {}, re-weighting {}, masks {}, recipe {}); \
                  give another --out, or the same settings to go on",
                 root.display(),
                 other.seed,
@@ -81,6 +81,7 @@ impl GeneratedSet {
                 other.eta,
                 other.guidance,
                 other.coarse_noise,
+                other.close_up,
                 other.reweight,
                 other.mask_source,
                 other.recipe

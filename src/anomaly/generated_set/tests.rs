@@ -27,6 +27,7 @@ fn pair(kind: &Kind, index: u64, recipe: &str) -> Finished {
         eta: 1.0,
         guidance: 1.0,
         coarse_noise: 1.0,
+        close_up: 1.0,
         reweight: "default".into(),
         recipe: recipe.into(),
     };

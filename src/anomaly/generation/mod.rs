@@ -5,7 +5,6 @@ mod batch;
 mod canvas;
 mod coarse_noise;
 mod finite;
-mod paste;
 mod step;
 mod streams;
 mod weights;
@@ -18,7 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::anomaly::conditioning::{Conditioner, Sample};
 use crate::anomaly::guidance::GuidedContext;
 use crate::anomaly::latents;
-use crate::anomaly::learned::{Kind, Learned};
+use crate::anomaly::learned::{Kind, Learned, LookShare};
+use crate::anomaly::paste::paste;
 use crate::anomaly::presets::{BatchNormPolicy, GenerationPreset};
 use crate::anomaly::reweighting::Mode;
 use crate::autograd::Var;
@@ -37,7 +37,6 @@ use batch::{Batch, State, streams};
 use finite::FiniteSums;
 
 pub use canvas::Canvas;
-pub use paste::paste;
 pub use streams::ImageStreams;
 
 /// One image to generate. Its pictures have the sides of the run's resolution.
@@ -51,6 +50,8 @@ pub struct Job {
     pub spatial: Tensor,
     /// Which prompt template.
     pub template: usize,
+    /// The mixture of the training pairs' looks: see [`Learned::looking_like`].
+    pub look: Vec<LookShare>,
     /// Number of the image within its type: with the seed it names all of the image's random numbers.
     pub index: u64,
 }
@@ -169,8 +170,8 @@ impl<'a> Generator<'a> {
         let device = self.base.vae.placement().device;
         let pictures = canvas.pictures.to_device(device)?;
         let normal = latents::encode_stack(&self.base.vae, &pictures, self.settings.latent, &draws)?;
-        let anomaly = Var::constant(self.learned.anomaly(self.position).value());
-        let samples: Vec<Sample> = jobs.iter().map(|job| Sample { template: job.template, anomaly: anomaly.clone() }).collect();
+        let sample = |job: &Job| Ok(Sample { template: job.template, anomaly: self.learned.looking_like(self.position, &job.look)?.detach() });
+        let samples: Vec<Sample> = jobs.iter().map(sample).collect::<Result<_>>()?;
         let spatial: Vec<Var> = jobs.iter().map(|job| Var::constant(job.spatial.clone())).collect();
         let [rows, channels] = jobs[0].spatial.dims()?;
         let spatial = ops::reshape(&ops::concat(&spatial.iter().collect::<Vec<_>>(), 0)?, &[jobs.len(), rows, channels])?;

@@ -38,7 +38,14 @@ fn mask(index: u64) -> Mask {
 fn jobs(generator: &Generator, indices: &[u64]) -> Vec<Job> {
     let masks: Vec<Mask> = indices.iter().map(|&index| mask(index)).collect();
     let spatial = generator.embed(&masks.iter().collect::<Vec<_>>()).unwrap();
-    let job = |((&index, mask), spatial): ((&u64, Mask), Tensor)| Job { normal: normal(index), mask, spatial, template: index as usize % 3, index };
+    let job = |((&index, mask), spatial): ((&u64, Mask), Tensor)| Job {
+        normal: normal(index),
+        mask,
+        spatial,
+        template: index as usize % 3,
+        look: Vec::new(),
+        index,
+    };
     indices.iter().zip(masks).zip(spatial).map(job).collect()
 }
 
@@ -55,6 +62,23 @@ fn an_image_does_not_depend_on_its_batch() {
         }
         assert_ne!(together[0].image, together[1].image);
     }
+}
+
+#[test]
+fn a_look_changes_the_defect() {
+    let (base, learned) = setup(PresetName::Default);
+    let looks = learned.parameters().iter().find(|parameter| parameter.name() == "look.plate+dot").unwrap();
+    let values = random("looks", &looks.value().shape().to_vec()).to_f32_vec().unwrap();
+    looks.update(|looks| looks.copy_from_slice(&values)).unwrap();
+    let generator = Generator::new(&base, &learned, kind(), settings(Mode::Off), 9).unwrap();
+    let image = |look: Vec<LookShare>| {
+        let job = Job { look, ..jobs(&generator, &[0]).remove(0) };
+        generator.generate(&[job], 0, &|| None).unwrap().remove(0).image
+    };
+    let share = |pair: usize| vec![LookShare { pair, share: 1.0 }];
+    assert_eq!(image(share(1)), image(share(1)));
+    assert_ne!(image(share(1)), image(share(2)));
+    assert_ne!(image(share(1)), image(Vec::new()));
 }
 
 #[test]

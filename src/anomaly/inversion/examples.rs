@@ -1,5 +1,6 @@
 //! The training pairs in memory, and what a step draws from them.
 
+use crate::anomaly::close_up;
 use crate::anomaly::learned::{Kind, Metadata};
 use crate::anomaly::presets::{AugmentationKind, PresetName};
 use crate::data::augmentation::{Augmentation, Sample, augment_official};
@@ -17,6 +18,8 @@ pub struct Example {
     pub sample: Sample,
     /// The position of its type among the learned ones.
     pub kind: usize,
+    /// Number of its pair within the type.
+    pub pair: usize,
     /// Which prompt template.
     pub template: usize,
 }
@@ -27,6 +30,7 @@ pub struct Examples {
     /// The pairs of each kind, in the order of the learned kinds; none is empty.
     pairs: Vec<Vec<Sample>>,
     augmentation: AugmentationKind,
+    close_up: f64,
     resolution: usize,
     templates: usize,
     seed: u64,
@@ -67,6 +71,7 @@ impl Examples {
         Ok(Self {
             pairs,
             augmentation: metadata.preset.training.augmentation,
+            close_up: metadata.preset.close_up,
             resolution: metadata.resolution,
             templates: metadata.templates.sentences().len(),
             seed: metadata.seed,
@@ -104,13 +109,20 @@ impl Examples {
         let kinds = self.pairs.len();
         let mut sampler = Sampler::new(self.seed, &format!("{purpose} example"), &[step, position]);
         let kind = kind_at(self.seed, purpose, step, position, kinds);
-        let sample = sampler.pick(&self.pairs[kind]);
+        let pair = sampler.below(self.pairs[kind].len());
+        let sample = &self.pairs[kind][pair];
         let template = sampler.below(self.templates);
         let sample = match self.augmentation {
+            // A close-up is a crop already.
+            AugmentationKind::Sample if self.close_up > 1.0 => {
+                let turned = Augmentation { least_crop: 1.0, ..Augmentation::default() }.apply(sample, &mut sampler);
+                close_up::random(&turned, self.close_up, &mut sampler)
+            }
             AugmentationKind::Sample => Augmentation::default().apply(sample, &mut sampler),
-            AugmentationKind::Off | AugmentationKind::Batch => sample.clone(),
+            AugmentationKind::Off => close_up::random(sample, self.close_up, &mut sampler),
+            AugmentationKind::Batch => sample.clone(),
         };
-        Example { sample, kind, template }
+        Example { sample, kind, pair, template }
     }
 }
 

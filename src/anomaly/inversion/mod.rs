@@ -7,7 +7,7 @@ mod tests;
 
 use crate::anomaly::conditioning::{Conditioner, Sample};
 use crate::anomaly::latents;
-use crate::anomaly::learned::Learned;
+use crate::anomaly::learned::{Learned, LookShare};
 use crate::anomaly::presets::{BatchNormPolicy, LossMean};
 use crate::autograd::Var;
 use crate::data::mask::Mask;
@@ -93,8 +93,13 @@ impl<'a> Inversion<'a> {
     /// The context of a batch, with gradients to the e_a of the types present and to E.
     fn context(&self, examples: &[Example]) -> Result<Var> {
         let spatial = self.learned.encoder().forward(&self.encoder_masks(examples)?, self.batch_statistics())?;
-        let sample = |example: &Example| Sample { template: example.template, anomaly: self.learned.anomaly(example.kind).var() };
-        Ok(self.conditioner.context(&examples.iter().map(sample).collect::<Vec<_>>(), &spatial)?.tokens)
+        let sample = |example: &Example| -> Result<Sample> {
+            Ok(Sample {
+                template: example.template,
+                anomaly: self.learned.looking_like(example.kind, &[LookShare { pair: example.pair, share: 1.0 }])?,
+            })
+        };
+        Ok(self.conditioner.context(&examples.iter().map(sample).collect::<Result<Vec<_>>>()?, &spatial)?.tokens)
     }
 
     /// The masks at the encoder's size.

@@ -44,10 +44,28 @@ fn gradients_reach_the_present_types_and_the_encoder() {
         let loss = inversion.loss("train", 0, 0, &batch).unwrap();
         assert!(loss.item().unwrap() > 0.0);
         let gradients = loss.backward().unwrap();
-        assert!(gradients.by_id(learned.anomaly(0).id()).is_none(), "{name:?}: the absent type");
-        for parameter in learned.parameters().iter().filter(|parameter| parameter.is_trainable() && parameter.id() != learned.anomaly(0).id()) {
-            assert!(gradients.by_id(parameter.id()).is_some(), "{name:?}: {}", parameter.name());
+        for parameter in learned.parameters().iter().filter(|parameter| parameter.is_trainable()) {
+            let absent = ["anomaly.plate+dot", "look.plate+dot"].contains(&parameter.name());
+            assert_eq!(gradients.by_id(parameter.id()).is_none(), absent, "{name:?}: {}", parameter.name());
         }
+    }
+}
+
+#[test]
+fn a_pair_moves_its_own_look() {
+    let (base, learned, examples) = setup(PresetName::Default);
+    let inversion = Inversion::new(&base, &learned).unwrap();
+    inversion.measure_batch_norm(&examples).unwrap();
+    let drawn = |step: u64| examples.draw("train", step, 0, 2).into_iter().find(|example| example.kind == 0).unwrap();
+    let pairs: Vec<usize> = (0..20).map(|step| drawn(step).pair).collect();
+    assert!(pairs.contains(&0) && pairs.contains(&1) && pairs.iter().all(|&pair| pair < 2), "{pairs:?}");
+    let looks = learned.parameters().iter().find(|parameter| parameter.name() == "look.plate+dot").unwrap();
+    for step in 0..4 {
+        let example = drawn(step);
+        let gradients = inversion.loss("train", step, 0, std::slice::from_ref(&example)).unwrap().backward().unwrap();
+        let gradient = gradients.by_id(looks.id()).unwrap().to_f32_vec().unwrap();
+        let moved: Vec<bool> = gradient.chunks(gradient.len() / 16).map(|look| look.iter().any(|&x| x != 0.0)).collect();
+        assert_eq!(moved, (0..16).map(|look| look == example.pair).collect::<Vec<_>>());
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::Path as FilePath;
 use crate::anomaly::conditioning::{embedding_scale, word_rows};
 use crate::anomaly::presets::{EncoderKind, Preset};
 use crate::anomaly::templates::Templates;
+use crate::autograd::Var;
 use crate::data::dataset::nearest;
 use crate::device::Device;
 use crate::error::{Context, Result};
@@ -20,25 +21,53 @@ use crate::models::base::BaseModel;
 use crate::models::resnet::PretrainedBackbone;
 use crate::models::spatial_encoder::{SpatialEncoder, SpatialEncoderConfig};
 use crate::nn::{Init, Parameter, ParameterSet, ParameterSource, Path, Placement, RandomInit};
+use crate::ops;
 use crate::tensor::Tensor;
+use crate::tensor::random::Sampler;
 use crate::weights::{self, Archive};
 
 pub(in crate::anomaly) use metadata::parse_versioned;
 pub use metadata::{FORMAT, Kind, Metadata};
 
 /// Embeddings and encoder with their metadata.
+///
+/// A type's embedding says what all its training pairs have in common. Where they differ, in colour, say, one embedding for all of them is their mean, and
+/// so would every defect be that is drawn from it. So each training pair has a look, too: what is added to e_a where that pair is learned. Defects are
+/// drawn with mixtures of two looks. When a type has more pairs than looks, several pairs share one.
 #[derive(Clone, Debug)]
 pub struct Learned {
     /// What the file says about itself.
     pub metadata: Metadata,
     /// e_a, `[k, width]`, in the order of the metadata's kinds.
     anomalies: Vec<Parameter>,
+    /// The looks of each kind, `[looks, k, width]`; nothing when the preset has none.
+    looks: Vec<Parameter>,
     encoder: SpatialEncoder,
     parameters: ParameterSet,
 }
 
+/// How much of a training pair's look is in a mixture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LookShare {
+    /// Number of the pair among the type's training pairs.
+    pub pair: usize,
+    /// 1 for its look as it was learned.
+    pub share: f32,
+}
+
+impl LookShare {
+    /// A random mixture of two of `pairs` looks; up to a quarter beyond one of them, so that defects vary as much as the pairs do. None of no pairs.
+    pub fn draw(pairs: usize, sampler: &mut Sampler) -> Vec<Self> {
+        if pairs == 0 {
+            return Vec::new();
+        }
+        let share = sampler.range(-0.25, 1.25);
+        vec![Self { pair: sampler.below(pairs), share }, Self { pair: sampler.below(pairs), share: 1.0 - share }]
+    }
+}
+
 impl Learned {
-    /// Fresh embeddings for `kinds` on the base model's device: every row of e_a the embedding of the preset's initial word, E random. They stay f32: what
+    /// Fresh embeddings for `kinds` on the base model's device: every row of e_a the embedding of the preset's initial word, E random, looks zero. They stay f32: what
     /// trains needs small steps.
     ///
     /// # Errors
@@ -105,8 +134,15 @@ impl Learned {
         let rows = [metadata.preset.anomaly_tokens, metadata.width];
         let anomalies =
             metadata.kinds.iter().map(|kind| root.child("anomaly").parameter(&kind.to_string(), &rows, Init::Zeros)).collect::<Result<Vec<_>>>()?;
+        let looks = match metadata.preset.looks {
+            0 => Vec::new(),
+            looks => {
+                let shape = [looks, metadata.preset.anomaly_tokens, metadata.width];
+                metadata.kinds.iter().map(|kind| root.child("look").parameter(&kind.to_string(), &shape, Init::Zeros)).collect::<Result<_>>()?
+            }
+        };
         let encoder = SpatialEncoder::new(&root.child("spatial"), &metadata.encoder, metadata.width)?;
-        Ok(Self { metadata, anomalies, encoder, parameters: root.parameters() })
+        Ok(Self { metadata, anomalies, looks, encoder, parameters: root.parameters() })
     }
 
     /// Writes the file, all or nothing.
@@ -143,6 +179,18 @@ impl Learned {
     /// The embedding e_a of the kind at this position, `[k, width]`.
     pub fn anomaly(&self, kind: usize) -> &Parameter {
         &self.anomalies[kind]
+    }
+
+    /// e_a of the kind at this position with a mixture of the looks of its training pairs, `[k, width]`; gradients flow to both. Without looks, e_a alone.
+    pub fn looking_like(&self, kind: usize, mixture: &[LookShare]) -> Result<Var> {
+        let mut rows = self.anomalies[kind].var();
+        let Some(looks) = self.looks.get(kind) else { return Ok(rows) };
+        let [count, tokens, width] = looks.value().dims()?;
+        for &LookShare { pair, share } in mixture {
+            let look = ops::reshape(&ops::narrow(&looks.var(), 0, pair % count, 1)?, &[tokens, width])?;
+            rows = ops::add(&rows, &ops::affine(&look, share, 0.0)?)?;
+        }
+        Ok(rows)
     }
 
     /// Does `work` and takes back what it did to running statistics: for a look from outside of training.

@@ -37,6 +37,7 @@ fn a_file_gives_back_what_was_saved() {
         assert_eq!(bytes(&loaded), bytes(&learned));
         assert!(bytes(&loaded).iter().any(|(name, _)| name == "anomaly.plate+line.long"));
         assert!(bytes(&loaded).iter().any(|(name, _)| name.starts_with("spatial.")));
+        assert_eq!(bytes(&loaded).iter().any(|(name, _)| name == "look.plate+dot"), name == PresetName::Default);
     }
 }
 
@@ -51,6 +52,39 @@ fn embeddings_start_from_the_word() {
             assert_eq!(learned.anomaly(kind).value().to_f32_vec().unwrap(), rows.to_f32_vec().unwrap());
         }
     }
+}
+
+#[test]
+fn a_mixture_of_looks_is_added_to_the_embedding() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base(folder.path(), 1);
+    let learned = create(&base, PresetName::Default);
+    let plain = learned.anomaly(1).value().to_f32_vec().unwrap();
+    let mixed = |learned: &Learned, mixture: &[LookShare]| learned.looking_like(1, mixture).unwrap().to_f32_vec().unwrap();
+    let mixture = [LookShare { pair: 2, share: 1.25 }, LookShare { pair: 17, share: -0.25 }];
+    assert_eq!(mixed(&learned, &mixture), plain, "looks start from nothing");
+    let rows = plain.len();
+    learned.looks[1].update(|values| values.iter_mut().enumerate().for_each(|(index, value)| *value = (index / rows) as f32)).unwrap();
+    // Of 16 looks, pair 17 has the second.
+    let expected: Vec<f32> = plain.iter().map(|x| x + 1.25 * 2.0 - 0.25).collect();
+    assert!(mixed(&learned, &mixture).iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+    let official = create(&base, PresetName::Official);
+    assert_eq!(mixed(&official, &mixture), official.anomaly(1).value().to_f32_vec().unwrap());
+}
+
+#[test]
+fn mixtures_vary_as_much_as_the_pairs() {
+    let mut sampler = Sampler::new(0, "looks", &[]);
+    assert_eq!(LookShare::draw(0, &mut sampler), []);
+    let (mut sums, mut squares) = (0.0, 0.0);
+    for _ in 0..4000 {
+        let mixture = LookShare::draw(1000, &mut sampler);
+        assert!(mixture.iter().all(|look| look.pair < 1000 && (-0.25..=1.25).contains(&look.share)));
+        sums += mixture.iter().map(|look| look.share).sum::<f32>() / 4000.0;
+        squares += mixture.iter().map(|look| look.share.powi(2)).sum::<f32>() / 4000.0;
+    }
+    assert!((sums - 1.0).abs() < 1e-4, "{sums}");
+    assert!((squares - 0.875).abs() < 0.03, "the variance of a mixture over that of the pairs: {squares}");
 }
 
 #[test]

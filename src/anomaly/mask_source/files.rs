@@ -35,7 +35,7 @@ impl Files {
     /// When it cannot be read, holds no file, or a mask is empty (exit code 2).
     pub(super) fn of_folder(folder: &Path, side: usize) -> Result<Self> {
         let unreadable = |error: std::io::Error| {
-            input_error!("--masks {}: {error}; expected learned, real, procedural or a folder of mask files", folder.display())
+            input_error!("--masks {}: {error}; expected learned, real, scattered, procedural or a folder of mask files", folder.display())
         };
         let mut names = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {

@@ -208,6 +208,16 @@ pub struct GenerationPreset {
     pub feather: f64,
 }
 
+/// More than a few-shot data set has pairs.
+const MOST_LOOKS: usize = 1024;
+
+/// Beyond, a picture of 512 pixels would be a blur of 64.
+const MOST_CLOSE_UP: f64 = 8.0;
+
+fn whole_picture() -> f64 {
+    1.0
+}
+
 fn gaussian_noise() -> f64 {
     1.0
 }
@@ -221,6 +231,9 @@ pub struct Preset {
     pub anomaly_tokens: usize,
     /// n, rows of the spatial embedding e_s.
     pub spatial_tokens: usize,
+    /// How many looks a type has at most; 0 for none, as for runs that do not say. See [`Learned`](crate::anomaly::learned::Learned).
+    #[serde(default)]
+    pub looks: usize,
     /// k', rows of a mask embedding e_m.
     pub mask_tokens: usize,
     /// How embeddings become context.
@@ -235,6 +248,9 @@ pub struct Preset {
     pub batch_norm: BatchNormPolicy,
     /// How masks of pixels become masks of latent cells.
     pub cells: CellRule,
+    /// How many times a defect is magnified at most where it is learned and drawn; 1 is whole pictures, as for runs that do not say.
+    #[serde(default = "whole_picture")]
+    pub close_up: f64,
     /// Training.
     pub training: TrainingPreset,
     /// Generation.
@@ -267,6 +283,18 @@ impl Preset {
         }
         if self.encoder == EncoderKind::None && self.spatial_tokens > 0 {
             invalid_input!("spatial tokens (n): expected 0 without a spatial encoder, found {}", self.spatial_tokens);
+        }
+        if self.looks > MOST_LOOKS {
+            invalid_input!("--looks: expected at most {MOST_LOOKS}, found {}", self.looks);
+        }
+        if !(1.0..=MOST_CLOSE_UP).contains(&self.close_up) {
+            invalid_input!("--close-up: expected 1 (whole pictures) to {MOST_CLOSE_UP}, found {}", self.close_up);
+        }
+        if self.close_up > 1.0 && training.augmentation == AugmentationKind::Batch {
+            invalid_input!(
+                "--close-up {}: the released program's augmentation cuts its own crops; leave it at 1 with --preset official",
+                self.close_up
+            );
         }
         let optimizer = &training.optimizer;
         for (rate, what) in [(optimizer.learning_rate, "--learning-rate"), (optimizer.encoder_factor, "the encoder's learning rate factor")] {

@@ -29,6 +29,14 @@ fn numbers_that_cannot_work_are_refused() {
     let mut preset = Preset::new(PresetName::Default);
     preset.training.optimizer.learning_rate = -1.0;
     assert!(preset.check().unwrap_err().to_string().contains("--learning-rate"));
+    for close_up in [0.5, 9.0, f64::NAN] {
+        let preset = Preset { close_up, ..Preset::new(PresetName::Default) };
+        assert!(preset.check().unwrap_err().to_string().contains("--close-up"));
+    }
+    let preset = Preset { looks: 2000, ..Preset::new(PresetName::Default) };
+    assert!(preset.check().unwrap_err().to_string().contains("--looks"));
+    let preset = Preset { close_up: 2.0, ..Preset::new(PresetName::Official) };
+    assert!(preset.check().unwrap_err().to_string().contains("--preset official"));
     assert!(PresetName::parse("papr").unwrap_err().to_string().contains("default, paper or official"));
 }
 

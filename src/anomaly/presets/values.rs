@@ -13,6 +13,7 @@ pub(super) fn default() -> Preset {
         name: PresetName::Default,
         anomaly_tokens: 4,
         spatial_tokens: 4,
+        looks: 16,
         mask_tokens: 4,
         conditioning: ConditioningMode::Text,
         initial_word: InitialWord::TypeName,
@@ -20,6 +21,7 @@ pub(super) fn default() -> Preset {
         encoder: EncoderKind::ResnetFpn,
         batch_norm: BatchNormPolicy::Measured,
         cells: CellRule::Any,
+        close_up: 3.0,
         training: TrainingPreset {
             steps: 2000,
             batch_size: 4,
@@ -45,7 +47,7 @@ pub(super) fn default() -> Preset {
             // Measured on the demo with the embedded model: docs/generation.md.
             eta: 0.0,
             guidance: 1.5,
-            coarse_noise: 0.5,
+            coarse_noise: 1.0,
             reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,
             last_blend: true,
@@ -62,9 +64,11 @@ pub(super) fn paper() -> Preset {
         name: PresetName::Paper,
         anomaly_tokens: 8,
         spatial_tokens: 4,
+        looks: 0,
         mask_tokens: 4,
         initial_word: InitialWord::Word("anomaly".into()),
         batch_norm: BatchNormPolicy::Batch,
+        close_up: 1.0,
         training: TrainingPreset { optimizer, loss_mean: LossMean::Elements, ..base.training },
         generation: GenerationPreset {
             steps: 200,
@@ -86,6 +90,7 @@ pub(super) fn official() -> Preset {
         name: PresetName::Official,
         anomaly_tokens: 4,
         spatial_tokens: 4,
+        looks: 0,
         mask_tokens: 16,
         conditioning: ConditioningMode::Text,
         initial_word: InitialWord::Word("anomaly".into()),
@@ -93,6 +98,7 @@ pub(super) fn official() -> Preset {
         encoder: EncoderKind::Psp,
         batch_norm: BatchNormPolicy::Always,
         cells: CellRule::Official,
+        close_up: 1.0,
         training: TrainingPreset {
             steps: 300_000,
             batch_size: 4,

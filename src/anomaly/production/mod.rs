@@ -10,11 +10,15 @@ mod tests;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use crate::anomaly::close_up::CloseUp;
 use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths};
 use crate::anomaly::generation::{Canvas, Generator, Glimpse, Job};
+use crate::anomaly::inversion::split_rule;
+use crate::anomaly::learned::LookShare;
 use crate::anomaly::places::{Place, Places, Prospects};
 use crate::anomaly::presets::{BatchNormPolicy, GROUP};
 use crate::data::mask::Mask;
+use crate::data::picture::Picture;
 use crate::error::{Result, bail};
 use crate::tensor::Tensor;
 
@@ -123,46 +127,63 @@ impl<'a> Producer<'a> {
             }
         }
         let batch = self.places.prospects(indices, is_wanted)?;
-        let canvas = batch.images().map(|images| self.generator.canvas(&images)).transpose()?;
+        let canvas = batch.images().map(|images| self.canvas(&images)).transpose()?;
         Ok(Prepared { batch, canvas, groups })
     }
 
     /// The pairs of these indices.
     fn batch(&self, indices: &[u64], prepared: Prepared, observer: &mut dyn Observer) -> Result<Vec<Finished>> {
         let places = self.places.complete(indices, prepared.batch, &|| observer.interrupted())?;
-        let spatial = self.spatial(indices, &places, prepared.groups, observer)?;
-        let job = |((&index, place), spatial): ((&u64, &Place), Tensor)| Job {
-            normal: place.normal.clone(),
-            mask: place.drawn.mask.clone(),
+        let close_ups = self.close_ups(&places);
+        let spatial = self.spatial(indices, &close_ups, prepared.groups, observer)?;
+        let job = |((&index, close_up), spatial): ((&u64, &CloseUp), Tensor)| Job {
+            normal: close_up.normal.clone(),
+            mask: close_up.mask.clone(),
             spatial,
             template: self.template(index),
+            look: self.look(index),
             index,
         };
-        let jobs: Vec<Job> = indices.iter().zip(&places).zip(spatial).map(job).collect();
+        let jobs: Vec<Job> = indices.iter().zip(&close_ups).zip(spatial).map(job).collect();
         let (glimpses, stop) = (observer.glimpses(indices[0]), || observer.interrupted());
         let generated = match prepared.canvas {
             Some(canvas) => self.generator.generate_on(canvas, &jobs, glimpses, &stop)?,
             None => self.generator.generate(&jobs, glimpses, &stop)?,
         };
         let mut pairs = Vec::with_capacity(jobs.len());
-        for ((job, generated), Place { drawn, .. }) in jobs.iter().zip(generated).zip(places) {
+        let settings = &self.order.settings;
+        for (((job, generated), close_up), Place { drawn, normal }) in jobs.iter().zip(generated).zip(close_ups).zip(places) {
             if !generated.trace.is_empty() {
                 observer.trace(job.index, &generated.trace)?;
             }
-            pairs.push(Finished { image: generated.image, mask: drawn.mask, entry: self.entry(job, drawn.source)? });
+            let image = close_up.laid_back(&generated.image, &normal, &drawn.mask, settings.paste.then_some(settings.feather));
+            pairs.push(Finished { image, mask: drawn.mask, entry: self.entry(job, drawn.source)? });
         }
         Ok(pairs)
     }
 
+    fn close_ups(&self, places: &[Place]) -> Vec<CloseUp> {
+        places.iter().map(|place| self.close_up(&place.normal, &place.drawn.mask)).collect()
+    }
+
+    fn close_up(&self, normal: &Picture, mask: &Mask) -> CloseUp {
+        CloseUp::new(normal, mask, self.order.learned.metadata.preset.close_up)
+    }
+
+    fn canvas(&self, images: &[(&Picture, &Mask)]) -> Result<Canvas> {
+        let close_ups: Vec<CloseUp> = images.iter().map(|(normal, mask)| self.close_up(normal, mask)).collect();
+        self.generator.canvas(&close_ups.iter().map(|close_up| (&close_up.normal, &close_up.mask)).collect::<Vec<_>>())
+    }
+
     /// e_s of each index's mask. Where batch norm looks at several masks, these are always the same whole group of consecutive indices.
-    fn spatial(&self, indices: &[u64], places: &[Place], groups: BTreeMap<u64, Prospects>, observer: &dyn Observer) -> Result<Vec<Tensor>> {
+    fn spatial(&self, indices: &[u64], close_ups: &[CloseUp], groups: BTreeMap<u64, Prospects>, observer: &dyn Observer) -> Result<Vec<Tensor>> {
         if self.order.learned.metadata.preset.batch_norm != BatchNormPolicy::Always {
-            return self.generator.embed(&masks(places));
+            return self.generator.embed(&masks(close_ups));
         }
         let mut embedded: BTreeMap<u64, Vec<Tensor>> = BTreeMap::new();
         for (group, prospects) in groups {
             let places = self.places.complete(&members(group), prospects, &|| observer.interrupted())?;
-            embedded.insert(group, self.generator.embed(&masks(&places))?);
+            embedded.insert(group, self.generator.embed(&masks(&self.close_ups(&places)))?);
         }
         let size = GROUP as u64;
         Ok(indices.iter().map(|index| embedded[&(index / size)][(index % size) as usize].clone()).collect())
@@ -170,6 +191,11 @@ impl<'a> Producer<'a> {
 
     fn template(&self, index: u64) -> usize {
         self.order.learned.metadata.templates.draw(&mut self.places.sampler("template", index))
+    }
+
+    fn look(&self, index: u64) -> Vec<LookShare> {
+        let pairs = self.places.found().training_pairs(split_rule(self.order.learned.metadata.preset.name)).len();
+        LookShare::draw(pairs, &mut self.places.sampler("look", index))
     }
 
     fn entry(&self, job: &Job, mask_source: String) -> Result<generated_set::Entry> {
@@ -193,6 +219,7 @@ impl<'a> Producer<'a> {
             eta: settings.eta,
             guidance: settings.guidance,
             coarse_noise: settings.coarse_noise,
+            close_up: self.order.learned.metadata.preset.close_up,
             reweight: settings.reweighting.mode.name().to_owned(),
             recipe: self.recipe.clone(),
         })
@@ -204,6 +231,6 @@ fn members(group: u64) -> Vec<u64> {
     (group * GROUP as u64..(group + 1) * GROUP as u64).collect()
 }
 
-fn masks(places: &[Place]) -> Vec<&Mask> {
-    places.iter().map(|place| &place.drawn.mask).collect()
+fn masks(close_ups: &[CloseUp]) -> Vec<&Mask> {
+    close_ups.iter().map(|close_up| &close_up.mask).collect()
 }

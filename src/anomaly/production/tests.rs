@@ -100,6 +100,31 @@ fn batch_size_interruption_and_order_change_no_byte() {
     }
 }
 
+/// Drawn in a close-up or not, only the mask and two pixels around it change.
+#[test]
+fn the_background_stays() {
+    for close_up in [1.0, 3.0] {
+        let mut world = world(PresetName::Default);
+        world.learned.metadata.preset.close_up = close_up;
+        let out = world.folder.path().join("out");
+        produce(&order(&world, &out, 4, 4), &mut watch()).unwrap();
+        let text = fs::read_to_string(out.join(NAME)).unwrap();
+        for line in text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
+            let path = |root: &Path, key: &str| root.join(line[key].as_str().unwrap());
+            assert_eq!(line["close_up"].as_f64(), Some(close_up));
+            let [image, normal] = [path(&out, "image"), path(&world.dataset.root, "normal")].map(|path| Picture::load(&path).unwrap());
+            let normal = normal.resized(image.width(), image.height()).quantized();
+            let mask = Mask::load(&path(&out, "mask")).unwrap();
+            let (mut inside, near) = (0, mask.dilated(2));
+            for (index, (new, old)) in image.pixels().iter().zip(normal.pixels()).enumerate() {
+                assert!(near.pixels()[index / 3] || new == old, "close-up {close_up}: the background changed");
+                inside += usize::from(mask.pixels()[index / 3] && new != old);
+            }
+            assert!(inside > 0, "close-up {close_up}: nothing was drawn");
+        }
+    }
+}
+
 #[test]
 fn timing_changes_no_byte() {
     let world = world(PresetName::Official);
@@ -216,7 +241,7 @@ fn masks_from_a_folder_are_taken_in_order() {
     Mask::empty(8, 8).save(&folder.join("m3.png")).unwrap();
     for (masks, reason) in [
         (MaskSource::Folder(folder), "m3.png"),
-        (MaskSource::Folder(world.folder.path().join("nowhere")), "expected learned, real, procedural or a folder"),
+        (MaskSource::Folder(world.folder.path().join("nowhere")), "expected learned, real, scattered, procedural or a folder"),
         (MaskSource::Real, "other settings"),
     ] {
         let error = produce(&with(masks), &mut watch()).unwrap_err();

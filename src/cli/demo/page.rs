@@ -20,7 +20,8 @@ pub(super) fn write(run: &Run) -> Result<(PathBuf, PathBuf)> {
     page.heading("Pictures");
     page.paragraph(
         "For each type: some of the training pictures with their masks, then generated pairs. The difference is between the generated and the normal \
-         picture. Estimates are what the denoiser expected of the finished picture on the way; weights are the attention re-weighting at latent resolution.",
+         picture. Defects are drawn in a close-up of the normal picture; estimates are what the denoiser expected of it on the way, weights are the attention \
+         re-weighting at its latent resolution.",
     );
     page.image(&sheet, "Contact sheet: training examples and generated pairs of every type");
     page.heading("Measurements");

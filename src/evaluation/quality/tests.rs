@@ -40,6 +40,7 @@ fn world(folder: &Path) -> (Dataset, Dataset) {
                 eta: 0.0,
                 guidance: 1.0,
                 coarse_noise: 1.0,
+                close_up: 1.0,
                 reweight: "off".into(),
                 recipe: "r".into(),
             };

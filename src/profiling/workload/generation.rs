@@ -34,7 +34,7 @@ impl Workload {
             let spatial = generator.embed(&masks.iter().collect::<Vec<_>>())?;
             let jobs = masks.into_iter().zip(spatial).enumerate().map(|(index, (mask, spatial))| {
                 let normal = picture(size, index as u64);
-                Job { normal, mask, spatial, template: 0, index: index as u64 }
+                Job { normal, mask, spatial, look: Vec::new(), template: 0, index: index as u64 }
             });
             generator.generate(&jobs.collect::<Vec<_>>(), 0, &|| None).map(drop)
         };

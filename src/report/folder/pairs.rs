@@ -33,8 +33,8 @@ pub(super) fn section(place: &Place, data: Option<&Path>) -> Result<Option<Secti
     let mut blocks = vec![Block::Table(place.table("pairs"), table(&kinds))];
     let explanation = match data {
         Some(_) => {
-            "The difference is between the generated and the normal picture. Where they were kept: estimates, what the denoiser expected of the finished \
-             picture on the way; weights, the attention re-weighting at latent resolution."
+            "The difference is between the generated and the normal picture. Where they were kept: estimates, what the denoiser expected on the \
+             way of the close-up that the defect is drawn in; weights, the attention re-weighting at its latent resolution."
         }
         None => "The normal pictures are not shown: give --data, the data set that the pairs were made from.",
     };
@@ -50,7 +50,7 @@ pub(super) fn section(place: &Place, data: Option<&Path>) -> Result<Option<Secti
 }
 
 fn table(kinds: &BTreeMap<Kind, Vec<Entry>>) -> Table {
-    let headings = ["object", "type", "pairs", "steps", "eta", "guidance", "coarse noise", "re-weighting", "masks", "seed", "recipe"];
+    let headings = ["object", "type", "pairs", "steps", "eta", "guidance", "coarse noise", "close-up", "re-weighting", "masks", "seed", "recipe"];
     let mut lines = vec![headings.map(str::to_owned).to_vec()];
     for (kind, entries) in kinds {
         let first = &entries[0];
@@ -62,6 +62,7 @@ fn table(kinds: &BTreeMap<Kind, Vec<Entry>>) -> Table {
             first.eta.to_string(),
             first.guidance.to_string(),
             first.coarse_noise.to_string(),
+            first.close_up.to_string(),
             first.reweight.clone(),
             first.mask_source.clone(),
             first.seed.to_string(),

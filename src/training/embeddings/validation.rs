@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::anomaly::close_up::CloseUp;
 use crate::anomaly::generation::{Generator, Job};
 use crate::anomaly::inversion::{Example, Examples, Inversion};
 use crate::anomaly::learned::Learned;
@@ -84,10 +85,13 @@ impl<'a> Validation<'a> {
     fn row(&self, shown: &Shown) -> Result<[Picture; 4]> {
         let kind = self.learned.metadata.kinds[shown.kind].clone();
         let settings = GenerationPreset { steps: STEPS, reweighting: Reweighting::new(Mode::Off), ..self.learned.metadata.preset.generation.clone() };
+        let feather = settings.paste.then_some(settings.feather);
         let generator = Generator::new(self.base, self.learned, kind, settings, self.learned.metadata.seed)?;
-        let spatial = generator.embed(&[&shown.mask])?.remove(0);
-        let job = Job { normal: shown.normal.clone(), mask: shown.mask.clone(), spatial, template: 0, index: 0 };
-        let generated = generator.generate(&[job], 0, &signals::interrupted)?.remove(0).image;
+        let close_up = CloseUp::new(&shown.normal, &shown.mask, self.learned.metadata.preset.close_up);
+        let spatial = generator.embed(&[&close_up.mask])?.remove(0);
+        let job = Job { normal: close_up.normal.clone(), mask: close_up.mask.clone(), spatial, template: 0, look: Vec::new(), index: 0 };
+        let drawn = generator.generate(&[job], 0, &signals::interrupted)?.remove(0).image;
+        let generated = close_up.laid_back(&drawn, &shown.normal, &shown.mask, feather);
         Ok([shown.example.clone(), shown.mask.to_picture(), shown.normal.clone(), generated])
     }
 }
