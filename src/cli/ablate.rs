@@ -64,7 +64,7 @@ pub struct Arguments {
     /// Pairs of each type and variant
     #[arg(long, default_value_t = 500, value_name = "N")]
     count: u64,
-    /// Where masks come from: real (training masks, varied), procedural, or a folder of mask files
+    /// Where masks come from: real (training masks, varied, near where they lie), scattered (anywhere on the object), procedural, or a folder of mask files
     #[arg(long, default_value = "real", value_name = "SOURCE")]
     masks: String,
     /// Images generated together; no image depends on it

@@ -15,8 +15,17 @@ use crate::tensor::random::Sampler;
 const DEGREES: f32 = 20.0;
 /// How much larger or smaller it is: as probably one as the other, so that sizes stay the real ones on average.
 const SCALE: f32 = 1.25;
-/// How far it is moved along each axis, as a share of the frame: far from all places of the training pairs the spatial encoder has nothing to say.
+/// How far it is moved along each axis when it stays near, as a share of the frame.
 const SHIFT: f32 = 0.125;
+
+/// Where a varied mask may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::anomaly) enum Reach {
+    /// Not far from where the mirrored mask lies.
+    Near,
+    /// Anywhere in the frame.
+    Anywhere,
+}
 
 /// One mask of a batch.
 #[derive(Clone, Debug)]
@@ -72,14 +81,14 @@ impl MaskExamples {
         let kind = kind_at(self.seed, purpose, step, position, self.masks.len());
         let mut sampler = Sampler::new(self.seed, &format!("{purpose} example"), &[step, position]);
         let template = sampler.below(self.templates);
-        let mask = if self.augmented { varied_mask(&self.masks[kind], &mut sampler) } else { sampler.pick(&self.masks[kind]).clone() };
+        let mask = if self.augmented { varied_mask(&self.masks[kind], Reach::Near, &mut sampler) } else { sampler.pick(&self.masks[kind]).clone() };
         MaskExample { mask, kind, template }
     }
 }
 
-/// One of the masks as the type's next defect may have it: mirrored and upside down (1/2 each), turned, a little larger or smaller, and not far from
-/// where the mirrored one lies, all of it in the frame. Not empty when none of them is.
-pub(in crate::anomaly) fn varied_mask(masks: &[Mask], sampler: &mut Sampler) -> Mask {
+/// One of the masks as the type's next defect may have it: mirrored and upside down (1/2 each), turned, a little larger or smaller, and moved, all of it
+/// in the frame. Not empty when none of them is.
+pub(in crate::anomaly) fn varied_mask(masks: &[Mask], reach: Reach, sampler: &mut Sampler) -> Mask {
     let mask = sampler.pick(masks);
     let mask = if sampler.chance(0.5) { mask.flipped_horizontally() } else { mask.clone() };
     let mask = if sampler.chance(0.5) { mask.flipped_vertically() } else { mask };
@@ -92,9 +101,12 @@ pub(in crate::anomaly) fn varied_mask(masks: &[Mask], sampler: &mut Sampler) -> 
     // A line of single pixels can fall between those of the grid.
     let turned = if turned.is_empty() { mask } else { turned };
     let Some(size) = turned.bounding_box() else { return turned };
-    let mut first = |middle: f32, length: usize, side: usize| {
-        let start = middle + sampler.range(-SHIFT, SHIFT) * side as f32 - (length - 1) as f32 / 2.0;
-        start.round().clamp(0.0, (side - length) as f32) as usize
+    let mut first = |middle: f32, length: usize, side: usize| match reach {
+        Reach::Near => {
+            let start = middle + sampler.range(-SHIFT, SHIFT) * side as f32 - (length - 1) as f32 / 2.0;
+            start.round().clamp(0.0, (side - length) as f32) as usize
+        }
+        Reach::Anywhere => sampler.below(side - length + 1),
     };
     let [x, y] = extent.middle();
     let (left, top) = (first(x, size.width, width), first(y, size.height, height));

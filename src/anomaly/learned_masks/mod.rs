@@ -23,7 +23,7 @@ use crate::weights::{self, Archive};
 
 pub use drawing::{MaskPainter, Rough};
 pub use examples::{MaskExample, MaskExamples};
-pub(in crate::anomaly) use examples::{training_masks, varied_mask};
+pub(in crate::anomaly) use examples::{Reach, training_masks, varied_mask};
 pub use inversion::MaskInversion;
 pub use metadata::{FORMAT, MaskMetadata};
 

@@ -120,11 +120,23 @@ fn a_drawn_mask_depends_on_its_number_and_attempt_alone() {
 }
 
 #[test]
+fn scattered_masks_lie_everywhere_alike() {
+    let spot = Mask::from_fn(64, 64, |column, row| (column as f32 - 12.0).hypot(row as f32 - 11.0) < 6.0);
+    let mut quarters = [0; 4];
+    for index in 0..2000 {
+        let mask = varied_mask(std::slice::from_ref(&spot), Reach::Anywhere, &mut Sampler::new(index, "test", &[]));
+        let [x, y] = mask.bounding_box().unwrap().middle();
+        quarters[2 * usize::from(y > 31.5) + usize::from(x > 31.5)] += 1;
+    }
+    assert!(quarters.iter().all(|count| (430..570).contains(count)), "{quarters:?}");
+}
+
+#[test]
 fn varied_masks_keep_their_size_and_stay_where_they_may_be() {
     let spot = Mask::from_fn(64, 48, |column, row| (column as f32 - 12.0).hypot(row as f32 - 11.0) < 6.0);
     let (mut area, mut places) = (0, std::collections::HashSet::new());
     for index in 0..2000 {
-        let draw = || varied_mask(std::slice::from_ref(&spot), &mut Sampler::new(index, "test", &[]));
+        let draw = || varied_mask(std::slice::from_ref(&spot), Reach::Near, &mut Sampler::new(index, "test", &[]));
         let mask = draw();
         assert_eq!(mask, draw(), "the same numbers, the same mask");
         let [x, y] = mask.bounding_box().unwrap().middle();
@@ -137,7 +149,7 @@ fn varied_masks_keep_their_size_and_stay_where_they_may_be() {
     assert!((0.95..1.08).contains(&ratio), "areas are {ratio} times the real ones");
     assert!(places.len() > 300, "{} places", places.len());
     let line = Mask::from_fn(64, 48, |column, row| row == 20 && column < 60);
-    assert!((0..500).all(|index| !varied_mask(std::slice::from_ref(&line), &mut Sampler::new(index, "test", &[])).is_empty()));
-    assert!(varied_mask(&[Mask::empty(8, 8)], &mut Sampler::new(0, "test", &[])).is_empty());
-    assert!(varied_mask(&[Mask::empty(8, 8).inverted()], &mut Sampler::new(0, "test", &[])).area() > 30);
+    assert!((0..500).all(|index| !varied_mask(std::slice::from_ref(&line), Reach::Near, &mut Sampler::new(index, "test", &[])).is_empty()));
+    assert!(varied_mask(&[Mask::empty(8, 8)], Reach::Near, &mut Sampler::new(0, "test", &[])).is_empty());
+    assert!(varied_mask(&[Mask::empty(8, 8).inverted()], Reach::Anywhere, &mut Sampler::new(0, "test", &[])).area() > 30);
 }

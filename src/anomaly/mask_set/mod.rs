@@ -43,7 +43,7 @@ pub struct MaskEntry {
     pub index: u64,
     /// Seed of the run.
     pub seed: u64,
-    /// Where it came from: `learned`, `real`, `procedural`, or a file's name. `real` in a run of learned masks where none was usable.
+    /// Where it came from: `learned`, `real`, `scattered`, `procedural`, or a file's name. `real` in a run of learned masks where none was usable.
     pub source: String,
     /// What was wrong with those drawn before it.
     pub rejected: Vec<Fault>,

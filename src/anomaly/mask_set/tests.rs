@@ -58,7 +58,7 @@ fn every_source_obeys_its_rules_and_counts_what_it_rejected() {
         .map(|pair| crate::anomaly::inversion::resized_mask(&Mask::load(&pair.mask).unwrap(), miniature::RESOLUTION))
         .collect();
     let rules = MaskRules::of_real_masks(miniature::RESOLUTION.pow(2), &real);
-    for source in ["learned", "real", "procedural"] {
+    for source in ["learned", "real", "scattered", "procedural"] {
         let out = world.folder.path().join(source);
         let masks = MaskSource::parse(source, &world.folder.path().join(LEARNED_MASKS));
         let acceptance = produce(&order(&world, masks, &out)).unwrap();

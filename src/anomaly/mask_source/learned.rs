@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Drawn, Request, hash_masks, on_object};
 use crate::anomaly::inversion::resized_mask;
 use crate::anomaly::learned::Kind;
-use crate::anomaly::learned_masks::{LearnedMasks, MaskPainter};
+use crate::anomaly::learned_masks::{LearnedMasks, MaskPainter, Reach};
 use crate::anomaly::presets::MaskSampling;
 use crate::data::foreground::foreground;
 use crate::data::mask::Mask;
@@ -63,7 +63,9 @@ impl<'a> LearnedSource<'a> {
         }
         let finished = found.into_iter().zip(rejected).zip(&objects).zip(wanted).map(|(((found, rejected), object), (index, _))| match found {
             Some(mask) => Drawn { mask, source: "learned".into(), rejected },
-            None => Drawn { mask: on_object(&self.real, object, &mut self.sampler("stand-in", &[*index])), source: "real".into(), rejected },
+            None => {
+                Drawn { mask: on_object(&self.real, Reach::Near, object, &mut self.sampler("stand-in", &[*index])), source: "real".into(), rejected }
+            }
         });
         Ok(finished.collect())
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::anomaly::learned::Kind;
-use crate::anomaly::learned_masks::{training_masks, varied_mask};
+use crate::anomaly::learned_masks::{Reach, training_masks, varied_mask};
 use crate::anomaly::mask_set;
 use crate::anomaly::presets::{MaskSampling, PresetName};
 use crate::data::dataset::DefectType;
@@ -30,8 +30,10 @@ use learned::LearnedSource;
 pub enum MaskSource {
     /// Drawn from the embeddings in this file of `train-masks`, with other sampling than its own when that is given.
     Learned(PathBuf, Option<MaskSampling>),
-    /// The type's training masks, varied.
+    /// The type's training masks, varied, near where they lie.
     Real,
+    /// The same anywhere on the object, for defects that can be anywhere.
+    Scattered,
     /// Drawn shapes with the sizes of the type's training masks.
     Procedural,
     /// A folder: one that `anodiff masks` filled gives each image the mask of its number; of any other the picture files in natural order, over and over.
@@ -39,11 +41,12 @@ pub enum MaskSource {
 }
 
 impl MaskSource {
-    /// Reads `learned | real | procedural | FOLDER`; `file` holds learned masks.
+    /// Reads `learned | real | scattered | procedural | FOLDER`; `file` holds learned masks.
     pub fn parse(text: &str, file: &Path) -> Self {
         match text {
             "learned" => Self::Learned(file.to_owned(), None),
             "real" => Self::Real,
+            "scattered" => Self::Scattered,
             "procedural" => Self::Procedural,
             folder => Self::Folder(folder.into()),
         }
@@ -58,7 +61,7 @@ const DRAWS: usize = 20;
 pub struct Drawn {
     /// The mask, not empty.
     pub mask: Mask,
-    /// Where it came from: `learned`, `real`, `procedural`, or the file's name.
+    /// Where it came from: `learned`, `real`, `scattered`, `procedural`, or the file's name.
     pub source: String,
     /// What was wrong with those that were drawn before it, in order.
     pub rejected: Vec<Fault>,
@@ -88,7 +91,7 @@ pub struct Masks<'a> {
 
 enum Source<'a> {
     Learned(Box<LearnedSource<'a>>),
-    Real(Vec<Mask>),
+    Real(Vec<Mask>, Reach),
     Procedural(MaskPlan),
     Files(Files),
 }
@@ -102,7 +105,8 @@ impl<'a> Masks<'a> {
         let real = || training_masks(request.found, request.preset, request.side);
         let source = match source {
             MaskSource::Learned(file, sampling) => Source::Learned(Box::new(LearnedSource::load(file, sampling.clone(), base, request, real()?)?)),
-            MaskSource::Real => Source::Real(real()?),
+            MaskSource::Real => Source::Real(real()?, Reach::Near),
+            MaskSource::Scattered => Source::Real(real()?, Reach::Anywhere),
             MaskSource::Procedural => Source::Procedural(MaskPlan::new(request.side, request.side).with_areas_of(&real()?)),
             MaskSource::Folder(folder) if mask_set::is_one(folder) => Source::Files(Files::of_set(folder, request)?),
             MaskSource::Folder(folder) => Source::Files(Files::of_folder(folder, request.side)?),
@@ -129,7 +133,10 @@ impl<'a> Masks<'a> {
         let mut sampler = Sampler::new(self.seed, &format!("generate mask\0{}\0{}", self.kind.object, self.kind.defect), &[index]);
         let (mask, source) = match &self.source {
             Source::Learned(source) => return Ok(source.masks(&[(index, normal)], &|| None)?.remove(0)),
-            Source::Real(masks) => (on_object(masks, &foreground(normal), &mut sampler), "real".into()),
+            Source::Real(masks, reach) => {
+                let name = if *reach == Reach::Near { "real" } else { "scattered" };
+                (on_object(masks, *reach, &foreground(normal), &mut sampler), name.into())
+            }
             Source::Procedural(plan) => (plan.draw(Some(&foreground(normal)), &mut sampler)?, "procedural".into()),
             Source::Files(files) => files.mask(index)?,
         };
@@ -141,7 +148,8 @@ impl<'a> Masks<'a> {
         let mut hash = Sha256::new();
         match &self.source {
             Source::Learned(source) => source.hash(&mut hash)?,
-            Source::Real(masks) => hash_masks("real, varied", masks.iter(), &mut hash),
+            Source::Real(masks, Reach::Near) => hash_masks("real, varied", masks.iter(), &mut hash),
+            Source::Real(masks, Reach::Anywhere) => hash_masks("real, scattered", masks.iter(), &mut hash),
             Source::Procedural(plan) => {
                 hash.update(format!("{plan:?}"));
                 hash_masks("procedural", std::iter::empty(), &mut hash);
@@ -162,7 +170,7 @@ fn hash_masks<'a>(name: &str, masks: impl Iterator<Item = &'a Mask>, hash: &mut 
 }
 
 /// A real mask, varied such that it lies on the object as far as real masks do; moved there where no draw did.
-fn on_object(masks: &[Mask], object: &Mask, sampler: &mut Sampler) -> Mask {
-    let varied = best_on(object, ON_OBJECT, (0..DRAWS).map(|_| varied_mask(masks, sampler)), |mask| mask);
+fn on_object(masks: &[Mask], reach: Reach, object: &Mask, sampler: &mut Sampler) -> Mask {
+    let varied = best_on(object, ON_OBJECT, (0..DRAWS).map(|_| varied_mask(masks, reach, sampler)), |mask| mask);
     placed(&varied.unwrap_or_else(|| masks[0].clone()), object, ON_OBJECT, sampler)
 }

@@ -147,7 +147,8 @@ fn generate(arguments: &Arguments, globals: &Globals, base: &BaseModel, learned:
             dataset,
             kind: kind.clone(),
             settings: learned.metadata.preset.generation.clone(),
-            masks: MaskSource::Real,
+            // A demo defect can be anywhere on its object.
+            masks: MaskSource::Scattered,
             count: arguments.count,
             batch_size: WATCHED as usize,
             seed: globals.seed,

@@ -50,7 +50,7 @@ pub struct Arguments {
     #[arg(long, default_value = "default", value_name = "PRESET")]
     preset: String,
     /// Where masks come from: learned, real or procedural
-    #[arg(long, default_value = "learned", value_name = "SOURCE", value_parser = ["learned", "real", "procedural"])]
+    #[arg(long, default_value = "learned", value_name = "SOURCE", value_parser = ["learned", "real", "scattered", "procedural"])]
     masks: String,
     /// Evaluate the baselines, too
     #[arg(long)]
