@@ -41,7 +41,7 @@ impl CloseUp {
         Self { area, normal, mask }
     }
 
-    /// The whole picture with what was drawn in the close-up. With `feather` only the mask and its soft edge are changed, as by [`paste`]; without, all
+    /// The whole picture with what was drawn in the close-up. With `feather` only the mask and its soft edge are changed; without, all
     /// of the close-up. A close-up of the whole picture is left as it was drawn.
     pub fn laid_back(&self, drawn: &Picture, normal: &Picture, mask: &Mask, feather: Option<f64>) -> Picture {
         let (width, area) = (normal.width(), self.area);

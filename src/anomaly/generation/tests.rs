@@ -68,7 +68,7 @@ fn an_image_does_not_depend_on_its_batch() {
 fn a_look_changes_the_defect() {
     let (base, learned) = setup(PresetName::Default);
     let looks = learned.parameters().iter().find(|parameter| parameter.name() == "look.plate+dot").unwrap();
-    let values = random("looks", &looks.value().shape().to_vec()).to_f32_vec().unwrap();
+    let values = random("looks", looks.value().shape()).to_f32_vec().unwrap();
     looks.update(|looks| looks.copy_from_slice(&values)).unwrap();
     let generator = Generator::new(&base, &learned, kind(), settings(Mode::Off), 9).unwrap();
     let image = |look: Vec<LookShare>| {
