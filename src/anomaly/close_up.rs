@@ -3,8 +3,8 @@
 //! the whole picture has room.
 
 use crate::anomaly::paste::paste;
-use crate::data::augmentation::Sample;
-use crate::data::mask::{CellRule, Mask};
+use crate::data::augmentation::{Sample, magnified};
+use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::data::rectangle::Rectangle;
 use crate::tensor::random::Sampler;
@@ -19,8 +19,7 @@ pub fn random(sample: &Sample, most: f64, sampler: &mut Sampler) -> Sample {
     }
     let closer = most * f64::from(sampler.range(0.8, 1.2));
     let place = [0; 2].map(|_| f64::from(sampler.range(0.0, 1.0)));
-    let (picture, mask) = magnified(&sample.picture, &sample.mask, area(&sample.mask, closer.max(1.0), place));
-    Sample { picture, mask }
+    magnified(&sample.picture, &sample.mask, area(&sample.mask, closer.max(1.0), place))
 }
 
 /// What a defect is drawn on: the square around a mask on a normal picture.
@@ -37,8 +36,8 @@ impl CloseUp {
     /// With the mask in the middle, as far as the picture's border allows, at most `most` times as large; the whole picture for 1.
     pub fn new(normal: &Picture, mask: &Mask, most: f64) -> Self {
         let area = area(mask, most, [0.5; 2]);
-        let (normal, mask) = magnified(normal, mask, area);
-        Self { area, normal, mask }
+        let Sample { picture, mask } = magnified(normal, mask, area);
+        Self { area, normal: picture, mask }
     }
 
     /// The whole picture with what was drawn in the close-up. With `feather` only the mask and its soft edge are changed; without, all
@@ -79,11 +78,6 @@ fn area(mask: &Mask, most: f64, place: [f64; 2]) -> Rectangle {
     };
     let (left, top) = (first(defect.left, defect.width, width, place[0]), first(defect.top, defect.height, height, place[1]));
     Rectangle { left, top, width: side, height: side }
-}
-
-fn magnified(picture: &Picture, mask: &Mask, area: Rectangle) -> (Picture, Mask) {
-    let (width, height) = (picture.width(), picture.height());
-    (picture.cropped(area).resized(width, height), mask.cropped(area).resized(width, height, CellRule::Share(0.5)))
 }
 
 #[cfg(test)]

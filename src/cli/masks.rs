@@ -44,7 +44,8 @@ pub struct Arguments {
     /// Folder for <object>/<type>/*.png and masks.jsonl
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Where masks come from: learned, real (training masks, varied, near where they lie), scattered (the same anywhere on the object), procedural, or a folder of mask files
+    /// Where masks come from: learned, real (training masks, varied, near where they lie), scattered (the same anywhere on the object), procedural, or a
+    /// folder of mask files
     #[arg(long, default_value = "learned", value_name = "SOURCE")]
     source: String,
     #[command(flatten)]

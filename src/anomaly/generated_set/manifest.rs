@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::anomaly::learned::Kind;
+use crate::anomaly::presets::whole_picture;
 use crate::anomaly::shard::Shard;
 use crate::data::json_lines::{self, JsonLines};
 use crate::error::Result;
@@ -54,10 +55,6 @@ pub struct Entry {
     pub reweight: String,
     /// Digest of the learned file and of every setting that the images depend on.
     pub recipe: String,
-}
-
-fn whole_picture() -> f64 {
-    1.0
 }
 
 impl Entry {

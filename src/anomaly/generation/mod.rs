@@ -235,8 +235,8 @@ impl<'a> Generator<'a> {
         let mut finished = Vec::with_capacity(jobs.len());
         for (index, (job, trace)) in jobs.iter().zip(traces).enumerate() {
             let mut image = Picture::from_tensor(&sample(&decoded, index)?)?;
-            if self.settings.paste {
-                image = paste(&image, &job.normal, &job.mask, self.settings.feather);
+            if let Some(feather) = self.settings.pasted_feather() {
+                image = paste(&image, &job.normal, &job.mask, feather);
             }
             finished.push(Generated { image, trace });
         }

@@ -67,8 +67,8 @@ impl LookShare {
 }
 
 impl Learned {
-    /// Fresh embeddings for `kinds` on the base model's device: every row of e_a the embedding of the preset's initial word, E random, looks zero. They stay f32: what
-    /// trains needs small steps.
+    /// Fresh embeddings for `kinds` on the base model's device: every row of e_a the embedding of the preset's initial word, E random, looks
+    /// zero. They stay f32: what trains needs small steps.
     ///
     /// # Errors
     /// When the GPU's memory is full (exit code 2).

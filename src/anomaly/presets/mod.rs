@@ -208,13 +208,21 @@ pub struct GenerationPreset {
     pub feather: f64,
 }
 
+impl GenerationPreset {
+    /// The width of the paste's soft edge, where the background is pasted.
+    pub fn pasted_feather(&self) -> Option<f64> {
+        self.paste.then_some(self.feather)
+    }
+}
+
 /// More than a few-shot data set has pairs.
 const MOST_LOOKS: usize = 1024;
 
 /// Beyond, a picture of 512 pixels would be a blur of 64.
 const MOST_CLOSE_UP: f64 = 8.0;
 
-fn whole_picture() -> f64 {
+/// The magnification that runs and pairs without one were made with.
+pub(in crate::anomaly) fn whole_picture() -> f64 {
     1.0
 }
 

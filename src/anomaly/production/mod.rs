@@ -92,10 +92,17 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
 /// What a batch needs from the disk.
 struct Prepared {
     batch: Prospects,
-    /// Made of these where their masks are known.
-    canvas: Option<Canvas>,
+    /// What these are drawn on, where their masks are known.
+    ground: Option<Ground>,
     /// Where batch norm looks at several masks: of all members of each group that the batch has a part of.
     groups: BTreeMap<u64, Prospects>,
+}
+
+/// What a batch is drawn on.
+struct Ground {
+    close_ups: Vec<CloseUp>,
+    /// Made of these.
+    canvas: Canvas,
 }
 
 struct Producer<'a> {
@@ -127,14 +134,17 @@ impl<'a> Producer<'a> {
             }
         }
         let batch = self.places.prospects(indices, is_wanted)?;
-        let canvas = batch.images().map(|images| self.canvas(&images)).transpose()?;
-        Ok(Prepared { batch, canvas, groups })
+        let ground = batch.images().map(|images| self.ground(&images)).transpose()?;
+        Ok(Prepared { batch, ground, groups })
     }
 
     /// The pairs of these indices.
     fn batch(&self, indices: &[u64], prepared: Prepared, observer: &mut dyn Observer) -> Result<Vec<Finished>> {
         let places = self.places.complete(indices, prepared.batch, &|| observer.interrupted())?;
-        let close_ups = self.close_ups(&places);
+        let Ground { close_ups, canvas } = match prepared.ground {
+            Some(ground) => ground,
+            None => self.ground(&images(&places))?,
+        };
         let spatial = self.spatial(indices, &close_ups, prepared.groups, observer)?;
         let job = |((&index, close_up), spatial): ((&u64, &CloseUp), Tensor)| Job {
             normal: close_up.normal.clone(),
@@ -146,33 +156,26 @@ impl<'a> Producer<'a> {
         };
         let jobs: Vec<Job> = indices.iter().zip(&close_ups).zip(spatial).map(job).collect();
         let (glimpses, stop) = (observer.glimpses(indices[0]), || observer.interrupted());
-        let generated = match prepared.canvas {
-            Some(canvas) => self.generator.generate_on(canvas, &jobs, glimpses, &stop)?,
-            None => self.generator.generate(&jobs, glimpses, &stop)?,
-        };
+        let generated = self.generator.generate_on(canvas, &jobs, glimpses, &stop)?;
         let mut pairs = Vec::with_capacity(jobs.len());
-        let settings = &self.order.settings;
         for (((job, generated), close_up), Place { drawn, normal }) in jobs.iter().zip(generated).zip(close_ups).zip(places) {
             if !generated.trace.is_empty() {
                 observer.trace(job.index, &generated.trace)?;
             }
-            let image = close_up.laid_back(&generated.image, &normal, &drawn.mask, settings.paste.then_some(settings.feather));
+            let image = close_up.laid_back(&generated.image, &normal, &drawn.mask, self.order.settings.pasted_feather());
             pairs.push(Finished { image, mask: drawn.mask, entry: self.entry(job, drawn.source)? });
         }
         Ok(pairs)
     }
 
-    fn close_ups(&self, places: &[Place]) -> Vec<CloseUp> {
-        places.iter().map(|place| self.close_up(&place.normal, &place.drawn.mask)).collect()
+    fn close_ups(&self, images: &[(&Picture, &Mask)]) -> Vec<CloseUp> {
+        images.iter().map(|(normal, mask)| CloseUp::new(normal, mask, self.order.learned.metadata.preset.close_up)).collect()
     }
 
-    fn close_up(&self, normal: &Picture, mask: &Mask) -> CloseUp {
-        CloseUp::new(normal, mask, self.order.learned.metadata.preset.close_up)
-    }
-
-    fn canvas(&self, images: &[(&Picture, &Mask)]) -> Result<Canvas> {
-        let close_ups: Vec<CloseUp> = images.iter().map(|(normal, mask)| self.close_up(normal, mask)).collect();
-        self.generator.canvas(&close_ups.iter().map(|close_up| (&close_up.normal, &close_up.mask)).collect::<Vec<_>>())
+    fn ground(&self, images: &[(&Picture, &Mask)]) -> Result<Ground> {
+        let close_ups = self.close_ups(images);
+        let canvas = self.generator.canvas(&close_ups.iter().map(|close_up| (&close_up.normal, &close_up.mask)).collect::<Vec<_>>())?;
+        Ok(Ground { close_ups, canvas })
     }
 
     /// e_s of each index's mask. Where batch norm looks at several masks, these are always the same whole group of consecutive indices.
@@ -183,7 +186,7 @@ impl<'a> Producer<'a> {
         let mut embedded: BTreeMap<u64, Vec<Tensor>> = BTreeMap::new();
         for (group, prospects) in groups {
             let places = self.places.complete(&members(group), prospects, &|| observer.interrupted())?;
-            embedded.insert(group, self.generator.embed(&masks(&self.close_ups(&places)))?);
+            embedded.insert(group, self.generator.embed(&masks(&self.close_ups(&images(&places))))?);
         }
         let size = GROUP as u64;
         Ok(indices.iter().map(|index| embedded[&(index / size)][(index % size) as usize].clone()).collect())
@@ -229,6 +232,10 @@ impl<'a> Producer<'a> {
 /// The indices of a group.
 fn members(group: u64) -> Vec<u64> {
     (group * GROUP as u64..(group + 1) * GROUP as u64).collect()
+}
+
+fn images(places: &[Place]) -> Vec<(&Picture, &Mask)> {
+    places.iter().map(|place| (&place.normal, &place.drawn.mask)).collect()
 }
 
 fn masks(close_ups: &[CloseUp]) -> Vec<&Mask> {

@@ -19,6 +19,12 @@ pub struct Sample {
     pub mask: Mask,
 }
 
+/// A part of a picture and of its mask, of the whole picture's size.
+pub fn magnified(picture: &Picture, mask: &Mask, area: Rectangle) -> Sample {
+    let (width, height) = (picture.width(), picture.height());
+    Sample { picture: picture.cropped(area).resized(width, height), mask: mask.cropped(area).resized(width, height, CellRule::Share(0.5)) }
+}
+
 /// How strongly the `default` preset augments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Augmentation {
@@ -57,8 +63,7 @@ impl Augmentation {
             let (left, columns) = self.extent(defect.left, defect.right(), width, sampler);
             let (top, rows) = self.extent(defect.top, defect.bottom(), height, sampler);
             let area = Rectangle { left, top, width: columns, height: rows };
-            let mask = turned.mask.cropped(area).resized(width, height, CellRule::Share(0.5));
-            return Sample { picture: turned.picture.cropped(area).resized(width, height), mask };
+            return magnified(&turned.picture, &turned.mask, area);
         }
         sample.clone()
     }

@@ -125,13 +125,13 @@ pub(in crate::training) fn options_of(optimizer: &Optimizer) -> AdamWOptions {
     }
 }
 
-/// AdamW with the encoder's own rate; embeddings are never decayed, because the text encoder gives meaning to their length.
+/// AdamW with the encoder's own rate; embeddings and looks are never decayed, because the text encoder gives meaning to their length.
 fn optimiser(learned: &Learned, optimizer: &Optimizer) -> Result<AdamW> {
     AdamW::grouped(learned.parameters(), options_of(optimizer), |parameter| {
-        if parameter.name().starts_with("anomaly.") || parameter.name().starts_with("look.") {
-            Group { learning_rate_factor: 1.0, weight_decay: Some(0.0) }
-        } else {
+        if parameter.name().starts_with("spatial.") {
             Group { learning_rate_factor: optimizer.encoder_factor, weight_decay: None }
+        } else {
+            Group { learning_rate_factor: 1.0, weight_decay: Some(0.0) }
         }
     })
 }

@@ -85,7 +85,7 @@ impl<'a> Validation<'a> {
     fn row(&self, shown: &Shown) -> Result<[Picture; 4]> {
         let kind = self.learned.metadata.kinds[shown.kind].clone();
         let settings = GenerationPreset { steps: STEPS, reweighting: Reweighting::new(Mode::Off), ..self.learned.metadata.preset.generation.clone() };
-        let feather = settings.paste.then_some(settings.feather);
+        let feather = settings.pasted_feather();
         let generator = Generator::new(self.base, self.learned, kind, settings, self.learned.metadata.seed)?;
         let close_up = CloseUp::new(&shown.normal, &shown.mask, self.learned.metadata.preset.close_up);
         let spatial = generator.embed(&[&close_up.mask])?.remove(0);
