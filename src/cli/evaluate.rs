@@ -29,7 +29,7 @@ const CLASSIFIER_EPOCHS: u64 = 30;
 #[command(after_help = "The defaults are the paper's and meant for full-size data: hours per object without a GPU. For the demo's data on a CPU:\n\
     anodiff evaluate --generated anodiff-demo/generated --data anodiff-demo/data --out evaluation --compare \\\n    \
     --resolution 128 --width 8 --steps 300 --learning-rate 0.001\n\n\
-    Sources: generated (the pairs of --generated), real (the real training pairs, augmented), generated+real (one as often as the other),\n\
+    Sources: generated (the pairs of --generated), real (the real training pairs, augmented), generated+real (in one pool),\n\
     crop-paste (real defects pasted onto normal pictures), cut-paste (patches and scars of the normal picture itself), draem (foreign texture under Perlin noise).")]
 pub struct Arguments {
     /// Folder of generated pairs: <DIR>/<object>/{test/<type>,ground_truth/<type>}

@@ -106,7 +106,10 @@ impl Material {
         }
         let kind = if has_types { *sampler.pick(&types) } else { 0 };
         let source = match source {
-            Source::GeneratedAndReal => *sampler.pick(&[Source::Generated, Source::Real]),
+            Source::GeneratedAndReal => {
+                let (generated, real) = (self.generated[kind].len(), self.real[kind].len());
+                if sampler.below(generated + real) < generated { Source::Generated } else { Source::Real }
+            }
             other => other,
         };
         let specimen = match source {

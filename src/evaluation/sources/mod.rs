@@ -20,7 +20,7 @@ use crate::invalid_input;
 pub enum Source {
     /// A folder of generated pairs.
     Generated,
-    /// The generated pairs and the real training pairs that they were learned from, one as often as the other: what who has both would train on.
+    /// The generated pairs and the real training pairs that they were learned from, in one pool: what who has both would train on.
     GeneratedAndReal,
     /// The real training pairs alone, augmented as for training the generator: flips, turns, crops around the defect.
     Real,

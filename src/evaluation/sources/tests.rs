@@ -53,8 +53,8 @@ fn pools_hold_the_training_part_and_at_most_what_was_asked_for() {
     let pool: Vec<Specimen> = (0..200).map(|index| material.defect(Source::Generated, &mut Sampler::new(1, "test", &[index])).unwrap().0).collect();
     let both = (0..400).map(|index| material.defect(Source::GeneratedAndReal, &mut Sampler::new(1, "test", &[index])).unwrap().0);
     let generated = both.into_iter().filter(|specimen| pool.contains(specimen)).count();
-    // A real pair is left as it is once in ten draws, and the generated ones here are real ones.
-    assert!((190..260).contains(&generated), "{generated} of 400");
+    // Three of five pairs; a real one is left as it is once in ten draws, and the generated ones here are real ones.
+    assert!((235..285).contains(&generated), "{generated} of 400");
     assert!(material.defect(Source::Perlin, &mut Sampler::new(1, "test", &[])).is_err(), "no texture was loaded");
     let digests = [Source::Generated, Source::GeneratedAndReal, Source::Real].map(|source| material.digest(source));
     assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2], "3 pairs and 2 pairs a type");

@@ -11,6 +11,7 @@ mod export;
 pub mod latents;
 pub mod preview;
 pub mod recipe;
+mod shapes;
 mod start;
 #[cfg(test)]
 mod tests;
