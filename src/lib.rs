@@ -6,6 +6,7 @@
 pub mod error;
 pub mod files;
 pub mod digest;
+pub mod process;
 pub mod device;
 pub mod tensor;
 pub mod autograd;

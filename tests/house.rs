@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers in order: each uses only those to its left. `files` is atomic file writing; `testing` is for tests and may use anything.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "error",
     "files",
     "digest",
+    "process",
     "device",
     "tensor",
     "autograd",

@@ -11,10 +11,11 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::nn::Placement;
+use crate::process;
 use crate::profiling::prediction::plan::Least;
 use crate::profiling::prediction::{Compiled, Prediction};
 use crate::profiling::workload::{Part, Request, Workload};
-use crate::profiling::{Ceilings, Preset, Timing, measure, process};
+use crate::profiling::{Ceilings, Preset, Timing, measure};
 
 /// The command's options.
 #[derive(Debug, Args)]

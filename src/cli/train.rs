@@ -13,12 +13,15 @@ use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::presets::{ConditioningMode, Preset, PresetName};
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::{Dataset, Split};
+use crate::device::Device;
 use crate::diffusion::Schedule;
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
-use crate::training::embeddings::{self, LEARNED};
+use crate::process;
+use crate::tensor::DType;
+use crate::training::embeddings::{self, Footprint, LEARNED};
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
 
@@ -78,7 +81,7 @@ pub struct Arguments {
     #[command(flatten)]
     #[serde(flatten)]
     course: Course,
-    /// Check everything and say what would be done
+    /// Check everything, training pairs included, and say what would be done and how much memory it takes
     #[arg(long)]
     #[serde(skip)]
     dry_run: bool,
@@ -95,6 +98,8 @@ struct Outline {
     steps: usize,
     examples_per_step: usize,
     trained_numbers: usize,
+    /// Bytes that it will take, about; on a GPU those of tensors.
+    memory: usize,
 }
 
 /// The result on stdout.
@@ -128,13 +133,13 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let resolution = resolution(arguments.resolution, &base)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     warn_of_few_pairs(&dataset, preset.name);
-    let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
+    let mut learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
     if let Some(path) = &arguments.encoder_weights {
         learned.start_encoder_from(path)?;
     }
     if arguments.dry_run {
         Schedule::of(&base)?;
-        return outline(&learned, &dataset, options.accumulate, globals);
+        return outline(&base, &mut learned, &dataset, options.accumulate, globals);
     }
     let folder = RunFolder::open(&arguments.out, arguments.course.resume, &Resolved { seed: globals.seed, train: arguments })?;
     let (_, summary) = embeddings::train(folder.path(), &base, learned, &dataset, &options)?;
@@ -187,7 +192,12 @@ fn warn_of_few_pairs(dataset: &Dataset, preset: PresetName) {
     }
 }
 
-fn outline(learned: &Learned, dataset: &Dataset, accumulate: usize, globals: &Globals) -> Result<()> {
+fn outline(base: &BaseModel, learned: &mut Learned, dataset: &Dataset, accumulate: usize, globals: &Globals) -> Result<()> {
+    let on_cpu = matches!(Device::parse(&globals.device), Ok(Device::Cpu));
+    let dtype = if on_cpu { DType::F32 } else { globals.dtype()? };
+    let footprint = Footprint::new(base, learned, dataset, dtype)?;
+    let beside = if on_cpu { footprint.beside_on_cpu() } else { 0 };
+    let memory = footprint.total() + beside;
     let metadata = &learned.metadata;
     let rule = split_rule(metadata.preset.name);
     let outline = Outline {
@@ -199,12 +209,17 @@ fn outline(learned: &Learned, dataset: &Dataset, accumulate: usize, globals: &Gl
         steps: metadata.preset.training.steps,
         examples_per_step: metadata.preset.training.batch_size * accumulate,
         trained_numbers: learned.parameters().elements(),
+        memory,
     };
+    if on_cpu {
+        warn_of_memory(memory);
+    }
     if globals.json {
         return output::json(&outline);
     }
     output::line(format!(
-        "would train {} type(s) ({}) from {} pair(s) at {}x{} pixels: {} steps of {} example(s), {} trained numbers, base model {}",
+        "would train {} type(s) ({}) from {} pair(s) at {}x{} pixels: {} steps of {} example(s), {} trained numbers, base model {}; about {:.2} GB of memory in {dtype}: {:.2} for the model, {:.2} for what is trained, \
+         {:.2} for a batch of {}, {:.2} beside",
         outline.types.len(),
         outline.types.join(", "),
         outline.training_pairs,
@@ -213,6 +228,28 @@ fn outline(learned: &Learned, dataset: &Dataset, accumulate: usize, globals: &Gl
         outline.steps,
         outline.examples_per_step,
         outline.trained_numbers,
-        outline.base_model
+        outline.base_model,
+        gigabytes(outline.memory),
+        gigabytes(footprint.model),
+        gigabytes(footprint.trained),
+        gigabytes(footprint.step),
+        metadata.preset.training.batch_size,
+        gigabytes(beside)
     ))
+}
+
+/// Says so where a training on the CPU would not fit.
+fn warn_of_memory(memory: usize) {
+    let Some(free) = process::available_bytes() else { return };
+    if memory as u64 > free {
+        note(&format!(
+            "about {:.1} GB of memory wanted, {:.1} GB are free; take a smaller --batch-size (with a larger --accumulate the steps stay the same) or --resolution",
+            gigabytes(memory),
+            free as f64 / 1e9
+        ));
+    }
+}
+
+fn gigabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e9
 }

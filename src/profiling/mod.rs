@@ -6,7 +6,6 @@ mod kept;
 mod occupancy;
 mod operations;
 pub mod prediction;
-pub mod process;
 mod random_model;
 pub mod summary;
 mod timing;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::profiling::process;
+use crate::process;
 
 /// The times of repeated runs, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -7,6 +7,7 @@ pub mod reduce;
 use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use half::{bf16, f16};
@@ -48,10 +49,35 @@ pub struct Buffer<T: Element> {
     elements: Vec<T>,
 }
 
+/// Bytes of all buffers there are, and the most that there were at once.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of all buffers there are now; free ones in the pools are not among them.
+pub fn held_bytes() -> usize {
+    HELD.load(Ordering::Relaxed)
+}
+
+/// The most bytes that buffers held at once since the last [`reset_peak_bytes`].
+pub fn peak_bytes() -> usize {
+    PEAK.load(Ordering::Relaxed)
+}
+
+/// Counts the peak anew from what is held now.
+pub fn reset_peak_bytes() {
+    PEAK.store(held_bytes(), Ordering::Relaxed);
+}
+
 impl<T: Element> Buffer<T> {
+    fn holding(elements: Vec<T>) -> Self {
+        let bytes = elements.capacity() * size_of::<T>();
+        PEAK.fetch_max(HELD.fetch_add(bytes, Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        Self { elements }
+    }
+
     /// A buffer of `length` elements with unspecified (but initialised) contents: for outputs that are written whole.
     pub fn scratch(length: usize) -> Self {
-        Self { elements: T::pool().take(length) }
+        Self::holding(T::pool().take(length))
     }
 
     /// A buffer of `length` zeros.
@@ -64,7 +90,7 @@ impl<T: Element> Buffer<T> {
 
 impl<T: Element> From<Vec<T>> for Buffer<T> {
     fn from(elements: Vec<T>) -> Self {
-        Self { elements }
+        Self::holding(elements)
     }
 }
 
@@ -91,6 +117,7 @@ impl<T: Element> DerefMut for Buffer<T> {
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
+        HELD.fetch_sub(self.elements.capacity() * size_of::<T>(), Ordering::Relaxed);
         T::pool().give(std::mem::take(&mut self.elements));
     }
 }
@@ -108,7 +135,7 @@ struct Free<T> {
 /// Buffers under this size are left to the allocator, which serves them well.
 const SMALLEST_BYTES: usize = 64 << 10;
 /// What all free buffers of one element type may hold together.
-const MOST_BYTES: usize = 512 << 20;
+pub const MOST_FREE_BYTES: usize = 512 << 20;
 
 impl<T: Element> Pool<T> {
     const fn new() -> Self {
@@ -137,7 +164,7 @@ impl<T: Element> Pool<T> {
 
     fn give(&self, mut elements: Vec<T>) {
         let bytes = elements.capacity() * size_of::<T>();
-        if !(SMALLEST_BYTES..=MOST_BYTES / 2).contains(&bytes) {
+        if !(SMALLEST_BYTES..=MOST_FREE_BYTES / 2).contains(&bytes) {
             return;
         }
         // Length equals capacity while a buffer rests, so that taking it never writes what is already initialised.
@@ -148,7 +175,7 @@ impl<T: Element> Pool<T> {
         let mut free = self.lock();
         free.bytes += bytes;
         free.by_capacity.entry(capacity).or_default().push(elements);
-        while free.bytes > MOST_BYTES {
+        while free.bytes > MOST_FREE_BYTES {
             let Some(&largest) = free.by_capacity.keys().next_back() else { break };
             drop(free.pop(largest));
         }

@@ -1,5 +1,6 @@
 //! The main job's training: all anomaly embeddings and the spatial encoder in one run (METHOD section 5).
 
+mod footprint;
 mod validation;
 
 #[cfg(test)]
@@ -22,7 +23,8 @@ use crate::training::schedule::Schedule;
 use crate::training::state::State;
 use validation::Validation;
 
-pub(in crate::training) use validation::stitched;
+pub use footprint::Footprint;
+pub(in crate::training) use validation::{record_fixed_noise, stitched};
 
 /// The final file of a run.
 pub const LEARNED: &str = "learned.safetensors";

@@ -8,6 +8,7 @@ use crate::anomaly::inversion::{Example, Examples, Inversion};
 use crate::anomaly::learned::Learned;
 use crate::anomaly::presets::GenerationPreset;
 use crate::anomaly::reweighting::{Mode, Reweighting};
+use crate::autograd::Var;
 use crate::data::dataset::Dataset;
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
@@ -31,6 +32,7 @@ pub(super) struct Validation<'a> {
     base: &'a BaseModel,
     learned: &'a Learned,
     fixed: Vec<Example>,
+    batch: usize,
     shown: Vec<Shown>,
 }
 
@@ -57,7 +59,8 @@ impl<'a> Validation<'a> {
             shown.push(Shown { kind: position, example: sample.picture, mask: sample.mask, normal });
         }
         let fixed = examples.draw("validation", 0, 0, FIXED);
-        Ok(Self { folder: folder.to_owned(), base, learned, fixed, shown })
+        let batch = learned.metadata.preset.training.batch_size;
+        Ok(Self { folder: folder.to_owned(), base, learned, fixed, batch, shown })
     }
 
     /// Records the loss and writes `validation/step-N.png`: a row a type of training picture, mask, normal picture, generated picture.
@@ -67,8 +70,7 @@ impl<'a> Validation<'a> {
     }
 
     fn record(&self, step: u64, inversion: &Inversion, recorder: &mut Recorder) -> Result<()> {
-        let loss = inversion.loss("validation", 0, 0, &self.fixed)?.item()?;
-        recorder.scalars(step, "validation", vec![("fixed_noise_loss".to_owned(), f64::from(loss))]);
+        record_fixed_noise(recorder, step, &self.fixed, self.batch, |first, part| inversion.loss("validation", 0, first, part))?;
         if self.shown.is_empty() {
             return Ok(());
         }
@@ -94,6 +96,23 @@ impl<'a> Validation<'a> {
         let generated = close_up.laid_back(&drawn, &shown.normal, &shown.mask, feather);
         Ok([shown.example.clone(), shown.mask.to_picture(), shown.normal.clone(), generated])
     }
+}
+
+/// Records the mean loss of `fixed` examples on noise that is always the same. They go through in batches of the training's size: a look takes no more memory
+/// than a step.
+pub(in crate::training) fn record_fixed_noise<T>(
+    recorder: &mut Recorder,
+    step: u64,
+    fixed: &[T],
+    batch: usize,
+    mut loss: impl FnMut(u64, &[T]) -> Result<Var>,
+) -> Result<()> {
+    let mut sum = 0.0;
+    for (number, part) in fixed.chunks(batch).enumerate() {
+        sum += f64::from(loss((number * batch) as u64, part)?.item()?) * part.len() as f64;
+    }
+    recorder.scalars(step, "validation", vec![("fixed_noise_loss".to_owned(), sum / fixed.len() as f64)]);
+    Ok(())
 }
 
 /// Pictures of one size, side by side and row below row.

@@ -13,7 +13,7 @@ use crate::files;
 use crate::models::base::BaseModel;
 use crate::training::adamw::{AdamW, Group};
 use crate::training::checkpoint::Identity;
-use crate::training::embeddings::{Options, options_of, schedule, stitched};
+use crate::training::embeddings::{Options, options_of, record_fixed_noise, schedule, stitched};
 use crate::training::fit::{Loss, Plan, Summary, Task, fit};
 use crate::training::recorder::Recorder;
 use crate::training::state::State;
@@ -69,8 +69,8 @@ impl Task for Masks<'_> {
 
     /// Records the loss on fixed noise and writes `validation/step-N.png`: a row a type of a training mask and three drawn ones.
     fn validate(&mut self, step: u64, recorder: &mut Recorder) -> Result<()> {
-        let loss = self.inversion.loss("mask validation", 0, 0, &self.fixed)?.item()?;
-        recorder.scalars(step, "validation", vec![("fixed_noise_loss".to_owned(), f64::from(loss))]);
+        let loss = |first: u64, part: &[MaskExample]| self.inversion.loss("mask validation", 0, first, part);
+        record_fixed_noise(recorder, step, &self.fixed, self.batch, loss)?;
         let metadata = &self.masks.metadata;
         let settings = MaskSampling { steps: STEPS.min(metadata.preset.sampling.steps), ..metadata.preset.sampling.clone() };
         let mut rows = Vec::new();

@@ -13,6 +13,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use line::Snapshot;
 pub use line::duration;
 
+use crate::process;
+
 /// Time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Time between two redraws of the bar.
@@ -92,7 +94,7 @@ impl Progress {
         if !self.details.is_empty() {
             text.push_str(&format!(", {}", self.details));
         }
-        if let Some(bytes) = peak_memory() {
+        if let Some(bytes) = process::peak_bytes() {
             text.push_str(&format!(", peak memory {} MB", bytes.div_ceil(1_000_000)));
         }
         write_line(&text);
@@ -142,13 +144,6 @@ fn coloured(text: &str) -> String {
     }
 }
 
-/// The most memory that this process has held, in bytes; `None` where the system does not tell.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,13 +158,5 @@ mod tests {
         assert!(rate > 0.0 && rate <= 50.0, "{rate} a second: one step in at least 20 ms");
         note("a sentence between");
         progress.finish();
-    }
-
-    #[test]
-    fn peak_memory_grows_with_use() {
-        let Some(before) = peak_memory() else { return };
-        let block = vec![1_u8; 300 << 20];
-        assert!(std::hint::black_box(&block)[block.len() - 1] == 1);
-        assert!(peak_memory().unwrap() >= before.max(300 << 20));
     }
 }
