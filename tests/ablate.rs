@@ -58,4 +58,20 @@ fn wrong_input_is_refused() {
     refused(world.ablate("out", &["--resolution", "40"]), &["multiple of 32"]);
     refused(world.ablate("out", &["--seeds", "0"]), &["--seeds 0"]);
     refused(world.ablate("data/out", &[]), &["inside"]);
+    refused(world.ablate("out", &["--denoising-steps", "0"]), &["--steps of generation"]);
+    refused(world.ablate("out", &["--denoising-steps", "5000"]), &["--denoising-steps", "5000", "1000"]);
+    refused(world.ablate("out", &["--count", "2000000"]), &["--count 2000000", "1000000"]);
+    refused(world.ablate("out", &["--images-together", "0"]), &["--images-together 0"]);
+    refused(world.ablate("out", &["--batch-size", "0"]), &["--batch-size 0"]);
+    refused(world.ablate("out", &["--steps", "0"]), &["--steps 0"]);
+    refused(world.ablate("out", &["--learning-rate", "-1"]), &["--learning-rate -1"]);
+    refused(world.ablate("out", &["--masks", "learned"]), &["--masks learned"]);
+    refused(world.ablate("out", &["--masks", "nowhere"]), &["--masks nowhere", "scattered"]);
+    // Masks that were made ahead for fewer pairs, also where a preset looks at eight together.
+    succeed(world.command_on_data("masks", &["--source", "real", "--count", "2", "--out", "masks"]));
+    refused(world.ablate("out", &["--masks", "masks", "--count", "3"]), &["--masks masks", "number 2"]);
+    refused(world.ablate("out", &["--masks", "masks", "--preset", "official"]), &["--masks masks", "number 2"]);
+    fs::remove_dir_all(world.path("data/plate/train")).unwrap();
+    refused(world.ablate("out", &[]), &["plate has no normal picture"]);
+    assert!(!world.path("out").exists());
 }

@@ -38,6 +38,22 @@ impl Prospects {
     }
 }
 
+/// A type in a data set, and its object with normal pictures to put defects on.
+///
+/// # Errors
+/// When the data set lacks the type or has no normal picture of the object (exit code 2).
+pub fn find<'d>(dataset: &'d Dataset, kind: &Kind) -> Result<(&'d Object, &'d DefectType)> {
+    let object = dataset.object(&kind.object)?;
+    if object.normals.is_empty() {
+        invalid_input!(
+            "{} has no normal picture to put a defect on; expected {}/train/good/*",
+            kind.object,
+            dataset.root.join(&kind.object).display()
+        );
+    }
+    Ok((object, object.defect_type(&kind.defect)?))
+}
+
 /// The places of a type. Place `index` is a function of (seed, object, type, index) and the data set alone.
 pub struct Places<'a> {
     object: &'a Object,
@@ -52,7 +68,7 @@ impl<'a> Places<'a> {
     /// Reads the masks of a source, for pictures of `side` x `side` pixels.
     ///
     /// # Errors
-    /// When the data set lacks the type or has no normal picture of the object, or as [`Masks::load`] (exit code 2).
+    /// As [`find`] and [`Masks::load`].
     pub fn new(
         dataset: &'a Dataset,
         base: &'a BaseModel,
@@ -62,15 +78,7 @@ impl<'a> Places<'a> {
         side: usize,
         seed: u64,
     ) -> Result<Self> {
-        let object = dataset.object(&kind.object)?;
-        if object.normals.is_empty() {
-            invalid_input!(
-                "{} has no normal picture to put a defect on; expected {}/train/good/*",
-                kind.object,
-                dataset.root.join(&kind.object).display()
-            );
-        }
-        let found = object.defect_type(&kind.defect)?;
+        let (object, found) = find(dataset, kind)?;
         let masks = Masks::load(masks, base, &Request { kind, found, preset, side, seed })?;
         Ok(Self { object, found, kind: kind.clone(), masks, side, seed })
     }

@@ -8,13 +8,17 @@ use serde::Serialize;
 use super::flags::Localizer;
 use super::folders::outside_of_data;
 use super::generate::Watch;
+use super::model_limits::ModelLimits;
 use super::{Globals, output};
+use crate::anomaly::generated_set::check_amounts;
 use crate::anomaly::inversion::split_rule;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_source::MaskSource;
-use crate::anomaly::presets::{Preset, PresetName};
+use crate::anomaly::places::Places;
+use crate::anomaly::presets::{BatchNormPolicy, GROUP, Preset, PresetName};
 use crate::anomaly::production::Observer;
 use crate::data::dataset::Dataset;
+use crate::device::Device;
 use crate::error::Result;
 use crate::evaluation::ablation::{self, Plan, VARIANTS, table};
 use crate::evaluation::experiment;
@@ -28,7 +32,7 @@ use crate::{files, invalid_input};
 #[serde(rename_all = "kebab-case")]
 #[command(
     after_help = "The rows of the paper's table 4: none of the three parts; the spatial embedding (SAE); SAE and masked loss (ML); ML and attention\n\
-    re-weighting (AAR); all. On the demo's data and a CPU, about an hour on two cores:\n\
+    re-weighting (AAR); all. Settings, data and masks are checked before the first training. On the demo's data and a CPU, about an hour on two cores:\n\
     anodiff ablate --data anodiff-demo/data --out ablation --train-steps 600 --count 16 --resolution 128 --width 8 --steps 300 --learning-rate 0.001"
 )]
 pub struct Arguments {
@@ -87,11 +91,13 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
-    let plan = arguments.plan(globals.seed, &base)?;
+    let mut plan = arguments.plan(globals.seed)?;
     outside_of_data(&arguments.out, &arguments.data)?;
     let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;
     dataset.objects.retain(|object| !object.types.is_empty());
+    let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
+    plan.experiment.device = base.unet.placement().device;
+    check_places(&plan, &base, &dataset)?;
     let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &Resolved { seed: globals.seed, ablate: arguments })?;
     let out = folder.path().to_owned();
     let mut watch = |kind: &Kind| -> Box<dyn Observer + '_> { Box::new(Watch::new(&out, kind.clone(), 0)) };
@@ -107,35 +113,46 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     output::line("\nSAE spatial embedding, ML masked loss, AAR attention re-weighting; per cent, mean over objects; definitions are in ablation.json")
 }
 
+/// Refuses normal pictures and masks that the pairs could not be made with, before the first training.
+fn check_places(plan: &Plan, base: &BaseModel, dataset: &Dataset) -> Result<()> {
+    let together = if plan.preset.batch_norm == BatchNormPolicy::Always { GROUP as u64 } else { 1 };
+    for (object, found) in dataset.types() {
+        let kind = Kind::new(&object.name, &found.name);
+        let places = Places::new(dataset, base, &kind, &plan.masks, plan.preset.name, plan.resolution, plan.seed)?;
+        places.masks().check_count(plan.count.next_multiple_of(together))?;
+    }
+    Ok(())
+}
+
 impl Arguments {
-    fn plan(&self, seed: u64, base: &BaseModel) -> Result<Plan> {
+    /// What is run; on the CPU until the base model is placed.
+    fn plan(&self, seed: u64) -> Result<Plan> {
         let seeds = self.localizer.seeds(seed)?;
         let name = PresetName::parse(&self.preset)?;
         let mut preset = Preset::new(name);
         preset.training.steps = self.train_steps.unwrap_or(preset.training.steps);
         preset.generation.steps = self.denoising_steps.unwrap_or(preset.generation.steps);
         preset.check()?;
-        if self.count == 0 || self.images_together == 0 {
-            invalid_input!("--count {} --images-together {}: expected at least 1 of each", self.count, self.images_together);
-        }
+        check_amounts(self.count, "--images-together", self.images_together)?;
         let experiment = experiment::Plan {
             sources: ablation::sources(),
             seeds,
-            localizer: self.localizer.settings(self.steps),
+            localizer: self.localizer.settings("--steps", self.steps)?,
             classifier: None,
             classifier_weights: None,
             split: split_rule(name),
             pairs_per_type: usize::try_from(self.count).unwrap_or(usize::MAX),
             keep_models: false,
-            device: base.unet.placement().device,
+            device: Device::Cpu,
         };
-        experiment.localizer.check()?;
         let variants = VARIANTS.into_iter().filter(|variant| self.all || variant.in_paper).collect();
         let masks = match MaskSource::parse(&self.masks, Path::new("")) {
             MaskSource::Learned(..) => invalid_input!("--masks learned: make them ahead with `anodiff masks` and give that folder here"),
             other => other,
         };
-        let resolution = base.resolution();
+        let limits = ModelLimits::read(self.model.as_deref())?;
+        limits.check_denoising("--denoising-steps", preset.generation.steps)?;
+        let resolution = limits.resolution(None)?;
         Ok(Plan { variants, preset, resolution, count: self.count, masks, batch_size: self.images_together, seed, experiment })
     }
 }

@@ -10,13 +10,14 @@ use super::flags::Localizer;
 use super::folders::outside_of_data;
 use super::{Globals, output};
 use crate::data::dataset::{Dataset, KeepList, SplitRule};
+use crate::device::Device;
 use crate::error::{Context, Result};
 use crate::evaluation::experiment::{self, Plan, table};
 use crate::evaluation::sources::Source;
 use crate::evaluation::{classification, scores::METRICS};
+use crate::files;
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
-use crate::{files, invalid_input};
 
 /// Pictures of an epoch, as in the released program.
 const EPOCH: u64 = 500;
@@ -102,13 +103,9 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let plan = arguments.plan(globals)?;
-    outside_of_data(&arguments.out, &arguments.data)?;
-    let mut dataset = Dataset::scan(&arguments.data)?.select(arguments.objects.as_deref(), None)?;
-    dataset.objects.retain(|object| !object.types.is_empty());
+    let dataset = arguments.check(globals.seed)?;
     let generated = match &arguments.generated {
         Some(folder) => {
-            outside_of_data(&arguments.out, folder)?;
             let mut pairs = Dataset::scan(folder).context("--generated")?;
             if let Some(list) = &arguments.keep {
                 KeepList::load(list)?.apply(&mut pairs).context("--keep")?;
@@ -117,7 +114,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         }
         None => None,
     };
-    plan.check(generated.as_ref())?;
+    let plan = arguments.plan(globals.seed, globals.f32_placement()?.device)?;
     let resolved = Resolved { seed: globals.seed, evaluate: arguments };
     let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &resolved)?;
     let outcomes = experiment::run(&dataset, generated.as_ref(), &plan, folder.path())?;
@@ -137,24 +134,37 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 }
 
 impl Arguments {
-    fn plan(&self, globals: &Globals) -> Result<Plan> {
-        let seeds = self.localizer.seeds(globals.seed)?;
+    /// Refuses what cannot work, as far as it shows before the pairs are looked at; gives the objects with something to test on. Nothing is written.
+    pub(super) fn check(&self, seed: u64) -> Result<Dataset> {
+        let plan = self.plan(seed, Device::Cpu)?;
+        outside_of_data(&self.out, &self.data)?;
+        self.generated.as_ref().map_or(Ok(()), |folder| outside_of_data(&self.out, folder))?;
+        let mut dataset = Dataset::scan(&self.data)?.select(self.objects.as_deref(), None)?;
+        dataset.objects.retain(|object| !object.types.is_empty());
+        // Only whether there are pairs is looked at, and the folder may be yet to fill.
+        plan.check(self.generated.is_some().then_some(&dataset))?;
+        Ok(dataset)
+    }
+
+    /// What is trained on `device`.
+    fn plan(&self, seed: u64, device: Device) -> Result<Plan> {
+        let seeds = self.localizer.seeds(seed)?;
         let &Localizer { batch_size: batch, learning_rate, .. } = &self.localizer;
-        if batch == 0 {
-            invalid_input!("--batch-size 0: expected at least 1");
-        }
-        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(batch as u64);
+        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(batch.max(1) as u64);
+        let localizer = match self.steps {
+            Some(steps) => self.localizer.settings("--steps", steps)?,
+            None => self.localizer.settings("--epochs", steps(self.epochs))?,
+        };
         let classifier = classification::Settings {
             width: self.classifier_width,
             steps: self.classifier_steps.unwrap_or_else(|| steps(CLASSIFIER_EPOCHS)),
             batch,
             learning_rate,
         };
-        let (sources, device) = (self.sources()?, globals.f32_placement()?.device);
         Ok(Plan {
-            sources,
+            sources: self.sources()?,
             seeds,
-            localizer: self.localizer.settings(self.steps.unwrap_or_else(|| steps(self.epochs))),
+            localizer,
             classifier: self.classify.then_some(classifier),
             classifier_weights: self
                 .classifier_weights

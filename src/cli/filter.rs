@@ -48,6 +48,13 @@ pub struct Arguments {
     most_distance: f64,
 }
 
+/// What the flags come to.
+pub(super) struct Checked {
+    limits: Limits,
+    out: PathBuf,
+    dataset: Dataset,
+}
+
 /// The result on stdout.
 #[derive(Serialize)]
 struct Outcome {
@@ -71,11 +78,7 @@ pub(super) struct Row {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let limits = Limits { least_change: arguments.least_change, least_psnr: arguments.least_psnr, most_distance: arguments.most_distance };
-    limits.check()?;
-    let out = arguments.out.clone().unwrap_or_else(|| arguments.generated.join(FOLDER));
-    outside_of_data(&out, &arguments.data)?;
-    let dataset = Dataset::scan(&arguments.data)?;
+    let Checked { limits, out, dataset } = arguments.check()?;
     let base = BaseModel::load(arguments.model.as_deref(), globals.f32_placement()?)?;
     signals::install()?;
     let mut progress: Option<Progress> = None;
@@ -93,6 +96,17 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     }
     output::line(table(&types))?;
     output::line(out.join(KEEP).display())
+}
+
+impl Arguments {
+    /// Refuses what cannot work, as far as it shows before the pairs are looked at. Nothing is written.
+    pub(super) fn check(&self) -> Result<Checked> {
+        let limits = Limits { least_change: self.least_change, least_psnr: self.least_psnr, most_distance: self.most_distance };
+        limits.check()?;
+        let out = self.out.clone().unwrap_or_else(|| self.generated.join(FOLDER));
+        outside_of_data(&out, &self.data)?;
+        Ok(Checked { limits, out, dataset: Dataset::scan(&self.data)? })
+    }
 }
 
 /// A row a type.

@@ -6,13 +6,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::folders::outside_of_data;
+use super::model_limits::ModelLimits;
 use super::train_masks::mask_file;
 use super::{Globals, output};
-use crate::anomaly::generated_set::{Finished, Manifest, NAME};
+use crate::anomaly::generated_set::{Finished, Manifest, NAME, check_amounts};
 use crate::anomaly::generation::Glimpse;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
-use crate::anomaly::presets::{GenerationPreset, Preset};
+use crate::anomaly::places;
+use crate::anomaly::presets::{GenerationPreset, Preset, PresetName};
 use crate::anomaly::production::{Observer, Order, produce};
 use crate::anomaly::reweighting::{Mode, Reweighting};
 use crate::anomaly::shard::Shard;
@@ -84,6 +86,13 @@ pub struct Arguments {
     save_intermediates: bool,
 }
 
+/// What the flags come to.
+pub(super) struct Checked {
+    kind: Kind,
+    shard: Shard,
+    dataset: Dataset,
+}
+
 /// The result on stdout.
 #[derive(Serialize)]
 struct Outcome {
@@ -94,14 +103,11 @@ struct Outcome {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let kind = Kind::new(&arguments.object, &arguments.defect);
-    let shard = Shard::parse(&arguments.shard, |name| std::env::var(name).ok())?;
+    let Checked { kind, shard, dataset } = arguments.check(PresetName::Default)?;
     let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
     let learned = Learned::load(&learned_file(&arguments.learned), &base)?;
     learned.position(&kind)?;
     let settings = arguments.settings(&learned.metadata.preset)?;
-    outside_of_data(&arguments.out, &arguments.data)?;
-    let dataset = Dataset::scan(&arguments.data)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
     signals::install()?;
@@ -132,6 +138,19 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 }
 
 impl Arguments {
+    /// Refuses what cannot work, as far as it shows before weights and the learned file are read; this is taken to be of the preset `run`. Nothing is
+    /// written.
+    pub(super) fn check(&self, run: PresetName) -> Result<Checked> {
+        let shard = Shard::parse(&self.shard, |name| std::env::var(name).ok())?;
+        check_amounts(self.count, "--batch-size", self.batch_size)?;
+        let settings = self.settings(&Preset::new(run))?;
+        outside_of_data(&self.out, &self.data)?;
+        let (kind, dataset) = (Kind::new(&self.object, &self.defect), Dataset::scan(&self.data)?);
+        places::find(&dataset, &kind)?;
+        ModelLimits::read(self.model.as_deref())?.check_denoising("--steps", settings.steps)?;
+        Ok(Checked { kind, shard, dataset })
+    }
+
     /// The run's generation settings with the flags' values in them.
     fn settings(&self, preset: &Preset) -> Result<GenerationPreset> {
         let mut preset = preset.clone();

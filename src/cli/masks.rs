@@ -7,15 +7,17 @@ use serde::Serialize;
 
 use super::flags::Selection;
 use super::folders::outside_of_data;
-use super::train::resolution;
+use super::model_limits::ModelLimits;
 use super::train_masks::mask_file;
 use super::{Globals, output};
+use crate::anomaly::generated_set::check_amounts;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::learned_masks::LearnedMasks;
 use crate::anomaly::mask_set::{self, Acceptance, MaskOrder, produce_masks};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{MaskPreset, MaskSampling, PresetName};
 use crate::anomaly::shard::Shard;
+use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::models::base::BaseModel;
 use crate::training::progress::Progress;
@@ -76,6 +78,13 @@ pub struct Arguments {
     shard: String,
 }
 
+/// What the flags come to.
+pub(super) struct Checked {
+    shard: Shard,
+    pub(super) dataset: Dataset,
+    limits: ModelLimits,
+}
+
 /// A type's row.
 #[derive(Serialize)]
 struct Row {
@@ -89,11 +98,9 @@ struct Row {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let shard = Shard::parse(&arguments.shard, |name| std::env::var(name).ok())?;
-    outside_of_data(&arguments.out, &arguments.data)?;
-    let dataset = arguments.selection.scan(&arguments.data)?;
+    let Checked { shard, dataset, limits } = arguments.check(PresetName::Default)?;
     let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
-    let (masks, preset, side) = arguments.source(&base)?;
+    let (masks, preset, side) = arguments.source(&base, &limits)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
     signals::install()?;
@@ -153,18 +160,40 @@ fn table(rows: &[Row]) -> String {
 }
 
 impl Arguments {
-    /// The source, the preset whose split holds, and the side of the masks.
-    fn source(&self, base: &BaseModel) -> Result<(MaskSource, PresetName, usize)> {
-        if self.source != "learned" {
-            let source = MaskSource::parse(&self.source, &self.out);
-            return Ok((source, PresetName::Default, resolution(self.resolution, base)?));
-        }
-        let Some(run) = &self.learned else {
-            invalid_input!("--source learned needs --learned RUN, the folder that `anodiff train-masks --out` filled");
+    /// Refuses what cannot work, as far as it shows before weights and learned masks are read; these are taken to be of the preset `run`. Nothing is
+    /// written.
+    pub(super) fn check(&self, run: PresetName) -> Result<Checked> {
+        let shard = Shard::parse(&self.shard, |name| std::env::var(name).ok())?;
+        check_amounts(self.count, "--batch-size", self.batch_size)?;
+        let sampling = match self.learned_masks()? {
+            Some(_) => Some(self.sampling(MaskPreset::new(run, 1))?),
+            None => None,
         };
-        let file = mask_file(run);
+        outside_of_data(&self.out, &self.data)?;
+        let dataset = self.selection.scan(&self.data)?;
+        let limits = ModelLimits::read(self.model.as_deref())?;
+        limits.resolution(self.resolution)?;
+        sampling.map_or(Ok(()), |sampling| limits.check_denoising("--steps", sampling.steps))?;
+        Ok(Checked { shard, dataset, limits })
+    }
+
+    /// The file of learned masks, where these are asked for.
+    fn learned_masks(&self) -> Result<Option<PathBuf>> {
+        match &self.learned {
+            _ if self.source != "learned" => Ok(None),
+            Some(run) => Ok(Some(mask_file(run))),
+            None => invalid_input!("--source learned needs --learned RUN, the folder that `anodiff train-masks --out` filled"),
+        }
+    }
+
+    /// The source, the preset whose split holds, and the side of the masks.
+    fn source(&self, base: &BaseModel, limits: &ModelLimits) -> Result<(MaskSource, PresetName, usize)> {
+        let Some(file) = self.learned_masks()? else {
+            let source = MaskSource::parse(&self.source, &self.out);
+            return Ok((source, PresetName::Default, limits.resolution(self.resolution)?));
+        };
         let metadata = LearnedMasks::load(&file, base)?.metadata;
-        let side = resolution(self.resolution.or(Some(metadata.resolution)), base)?;
+        let side = limits.resolution(self.resolution.or(Some(metadata.resolution)))?;
         let name = metadata.preset.name;
         Ok((MaskSource::Learned(file, Some(self.sampling(metadata.preset)?)), name, side))
     }

@@ -17,6 +17,7 @@ mod generate;
 mod info;
 mod kernels;
 mod masks;
+mod model_limits;
 pub mod output;
 mod pipeline;
 mod pretrain;

@@ -42,9 +42,7 @@ struct Outcome {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    if let Some(data) = arguments.data.as_ref().filter(|data| !data.is_dir()) {
-        invalid_input!("--data {}: expected the folder of a data set", data.display());
-    }
+    arguments.check()?;
     let report = Report::read(&arguments.folder, arguments.data.as_deref())?;
     let page = arguments.folder.join(PAGE);
     files::write_bytes_atomic(&page, report.html().as_bytes())?;
@@ -58,4 +56,14 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         return output::json(&Outcome { report: page, tables });
     }
     output::line(page.display())
+}
+
+impl Arguments {
+    /// Refuses what cannot work, as far as it shows before the folder is looked at. Nothing is written.
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(data) = self.data.as_ref().filter(|data| !data.is_dir()) {
+            invalid_input!("--data {}: expected the folder of a data set", data.display());
+        }
+        Ok(())
+    }
 }

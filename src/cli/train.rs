@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
+use super::model_limits::ModelLimits;
 use super::{Globals, output};
 use crate::anomaly::inversion::split_rule;
 use crate::anomaly::learned::{Kind, Learned};
@@ -14,16 +15,16 @@ use crate::anomaly::presets::{ConditioningMode, Preset, PresetName};
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::{Dataset, Split};
 use crate::device::Device;
-use crate::diffusion::Schedule;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
 use crate::process;
 use crate::tensor::DType;
-use crate::training::embeddings::{self, Footprint, LEARNED};
+use crate::training::embeddings::{self, Footprint, LEARNED, Options};
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
+use crate::weights::Archive;
 
 /// The command's flags.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -87,6 +88,15 @@ pub struct Arguments {
     dry_run: bool,
 }
 
+/// What the flags come to.
+pub(super) struct Checked {
+    preset: Preset,
+    options: Options,
+    templates: Templates,
+    pub(super) dataset: Dataset,
+    resolution: usize,
+}
+
 /// What a run is about, for `--dry-run`.
 #[derive(Serialize)]
 struct Outline {
@@ -120,17 +130,9 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let preset = arguments.preset()?;
-    let options = arguments.course.options()?;
-    let templates = match &arguments.templates {
-        Some(path) => Templates::load(path)?,
-        None => Templates::built_in(preset.templates),
-    };
-    outside_of_data(&arguments.out, &arguments.data)?;
-    let dataset = arguments.selection.scan(&arguments.data)?;
+    let Checked { preset, options, templates, dataset, resolution } = arguments.check()?;
     let placement = if arguments.dry_run { Placement::HOST } else { globals.placement()? };
     let base = BaseModel::load(arguments.model.as_deref(), placement)?;
-    let resolution = resolution(arguments.resolution, &base)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     warn_of_few_pairs(&dataset, preset.name);
     let mut learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
@@ -138,7 +140,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
         learned.start_encoder_from(path)?;
     }
     if arguments.dry_run {
-        Schedule::of(&base)?;
         return outline(&base, &mut learned, &dataset, options.accumulate, globals);
     }
     let folder = RunFolder::open(&arguments.out, arguments.course.resume, &Resolved { seed: globals.seed, train: arguments })?;
@@ -151,6 +152,23 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 }
 
 impl Arguments {
+    /// Refuses what cannot work, as far as it shows before weights are read. Nothing is written.
+    pub(super) fn check(&self) -> Result<Checked> {
+        let preset = self.preset()?;
+        let options = self.course.options()?;
+        let templates = match &self.templates {
+            Some(path) => Templates::load(path).context("--templates")?,
+            None => Templates::built_in(preset.templates),
+        };
+        outside_of_data(&self.out, &self.data)?;
+        let dataset = self.selection.scan(&self.data)?;
+        if let Some(path) = &self.encoder_weights {
+            Archive::open(path).context("--encoder-weights")?;
+        }
+        let resolution = ModelLimits::read(self.model.as_deref())?.resolution(self.resolution)?;
+        Ok(Checked { preset, options, templates, dataset, resolution })
+    }
+
     /// The preset with the flags' values in it.
     fn preset(&self) -> Result<Preset> {
         let mut preset = Preset::new(PresetName::parse(&self.preset)?);
@@ -169,17 +187,6 @@ impl Arguments {
         preset.check()?;
         Ok(preset)
     }
-}
-
-/// The side of the images: a whole number of latent cells.
-pub(super) fn resolution(asked: Option<usize>, base: &BaseModel) -> Result<usize> {
-    const LARGEST: usize = 2048;
-    let cell = base.vae.downscale();
-    let side = asked.unwrap_or(base.resolution());
-    if side == 0 || !side.is_multiple_of(cell) || side > LARGEST {
-        invalid_input!("--resolution {side}: expected a multiple of {cell} (the autoencoder's latent cell) up to {LARGEST}");
-    }
-    Ok(side)
 }
 
 fn warn_of_few_pairs(dataset: &Dataset, preset: PresetName) {

@@ -7,15 +7,16 @@ use serde::Serialize;
 
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
-use super::train::resolution;
+use super::model_limits::ModelLimits;
 use super::{Globals, output};
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::learned_masks::{LEARNED_MASKS, LearnedMasks};
 use crate::anomaly::presets::{MaskPreset, PresetName};
+use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
-use crate::training::embeddings::LEARNED;
+use crate::training::embeddings::{LEARNED, Options};
 use crate::training::masks;
 use crate::training::run_folder::RunFolder;
 
@@ -60,6 +61,16 @@ pub struct Arguments {
     course: Course,
 }
 
+/// What the flags come to.
+pub(super) struct Checked {
+    preset: MaskPreset,
+    options: Options,
+    pub(super) dataset: Dataset,
+    kinds: Vec<Kind>,
+    /// Where no learned file says it.
+    resolution: usize,
+}
+
 /// The result on stdout.
 #[derive(Serialize)]
 struct Outcome {
@@ -80,18 +91,13 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let options = arguments.course.options()?;
-    outside_of_data(&arguments.out, &arguments.data)?;
-    PresetName::parse(&arguments.preset)?;
-    let dataset = arguments.selection.scan(&arguments.data)?;
-    let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
-    let preset = arguments.preset(kinds.len())?;
+    let Checked { preset, options, dataset, kinds, resolution } = arguments.check()?;
     let placement = globals.placement()?;
     let base = BaseModel::load(arguments.model.as_deref(), placement)?;
     let beside = arguments.out.join(LEARNED);
     let side = match arguments.resolution {
         None if beside.is_file() => Learned::load(&beside, &base)?.metadata.resolution,
-        asked => resolution(asked, &base)?,
+        _ => resolution,
     };
     let types = kinds.len();
     let learned = LearnedMasks::create(&base, preset, kinds, side, globals.seed)?;
@@ -106,6 +112,19 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 }
 
 impl Arguments {
+    /// Refuses what cannot work, as far as it shows before weights are read. Nothing is written.
+    pub(super) fn check(&self) -> Result<Checked> {
+        let options = self.course.options()?;
+        outside_of_data(&self.out, &self.data)?;
+        // Before the data set, on whose types the rest of the preset depends.
+        PresetName::parse(&self.preset)?;
+        let dataset = self.selection.scan(&self.data)?;
+        let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
+        let preset = self.preset(kinds.len())?;
+        let resolution = ModelLimits::read(self.model.as_deref())?.resolution(self.resolution)?;
+        Ok(Checked { preset, options, dataset, kinds, resolution })
+    }
+
     /// The preset with the flags' values in it.
     fn preset(&self, types: usize) -> Result<MaskPreset> {
         let mut preset = MaskPreset::new(PresetName::parse(&self.preset)?, types);

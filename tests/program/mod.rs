@@ -57,9 +57,9 @@ pub fn succeed(mut command: Command) -> Output {
     output
 }
 
-/// Exit code 2, one sentence on stderr with all of `parts`, no panic.
+/// Exit code 2, one sentence on stderr with all of `parts`, no panic; gives what stands on stderr.
 #[track_caller]
-pub fn refused(mut command: Command, parts: &[&str]) {
+pub fn refused(mut command: Command, parts: &[&str]) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
@@ -67,6 +67,7 @@ pub fn refused(mut command: Command, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{command:?}: expected {part:?} in {text}");
     }
+    text
 }
 
 /// Sends SIGKILL or SIGTERM after a while; what the command had done by then is of no concern.

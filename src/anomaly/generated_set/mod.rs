@@ -32,6 +32,20 @@ pub(super) const DIGITS: usize = 6;
 /// The most pairs of one type, given by the digits of a stem.
 pub const MOST_PAIRS: u64 = 1_000_000;
 
+/// Refuses a number of pairs of a type, or of masks for them, that a folder cannot hold, and batches of none; `flag` sets the size of a batch.
+///
+/// # Errors
+/// Exit code 2.
+pub fn check_amounts(count: u64, flag: &str, batch_size: usize) -> Result<()> {
+    if count == 0 || count > MOST_PAIRS {
+        invalid_input!("--count {count}: expected 1 to {MOST_PAIRS}");
+    }
+    if batch_size == 0 {
+        invalid_input!("{flag} 0: expected at least 1");
+    }
+    Ok(())
+}
+
 /// Where a pair's files go, relative to the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairPaths {

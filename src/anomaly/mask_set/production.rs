@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{MaskEntry, STEM, entries};
-use crate::anomaly::generated_set::{DIGITS, MOST_PAIRS};
+use crate::anomaly::generated_set::{DIGITS, check_amounts};
 use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::places::{Place, Places};
@@ -126,13 +126,7 @@ impl MaskOrder<'_> {
     fn check(&self) -> Result<()> {
         check_name("object", &self.kind.object)?;
         check_name("type", &self.kind.defect)?;
-        if self.count == 0 || self.count > MOST_PAIRS {
-            invalid_input!("--count {}: expected 1 to {MOST_PAIRS}", self.count);
-        }
-        if self.batch_size == 0 {
-            invalid_input!("--batch-size 0: expected at least 1");
-        }
-        Ok(())
+        check_amounts(self.count, "--batch-size", self.batch_size)
     }
 
     fn write(&self, index: u64, place: Place, recipe: &str) -> Result<MaskEntry> {

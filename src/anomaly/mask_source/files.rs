@@ -84,6 +84,12 @@ impl Files {
         }
     }
 
+    /// Refuses masks that lack one for an image numbered below `count`.
+    pub(super) fn check_count(&self, count: u64) -> Result<()> {
+        let has = |index: &u64| !matches!(self, Self::Numbered { masks, .. } if !masks.contains_key(index));
+        (0..count).find(|index| !has(index)).map_or(Ok(()), |missing| self.mask(missing).map(drop))
+    }
+
     /// What the masks are.
     pub(super) fn hash(&self, hash: &mut Sha256) {
         match self {

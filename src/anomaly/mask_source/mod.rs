@@ -119,6 +119,17 @@ impl<'a> Masks<'a> {
         matches!(self.source, Source::Learned(_))
     }
 
+    /// Refuses masks that lack one for an image numbered below `count`.
+    ///
+    /// # Errors
+    /// When they come from a folder that was filled for fewer images (exit code 2).
+    pub fn check_count(&self, count: u64) -> Result<()> {
+        match &self.source {
+            Source::Files(files) => files.check_count(count),
+            Source::Learned(_) | Source::Real(..) | Source::Procedural(_) => Ok(()),
+        }
+    }
+
     /// The masks of images with their normal pictures. All but files are put on the object of the normal picture; files are taken as they are.
     ///
     /// `stop` is asked now and then and ends the work with [`Interrupted`](crate::error::Interrupted) when it names a signal.

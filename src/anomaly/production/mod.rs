@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::anomaly::close_up::CloseUp;
-use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths};
+use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths, check_amounts};
 use crate::anomaly::generation::{Canvas, Generator, Glimpse, Job};
 use crate::anomaly::inversion::split_rule;
 use crate::anomaly::learned::LookShare;
@@ -114,7 +114,7 @@ struct Producer<'a> {
 
 impl<'a> Producer<'a> {
     fn new(order: &'a Order<'a>) -> Result<Self> {
-        order.check()?;
+        check_amounts(order.count, "--batch-size", order.batch_size)?;
         let metadata = &order.learned.metadata;
         let generator = Generator::new(order.base, order.learned, order.kind.clone(), order.settings.clone(), order.seed)?;
         let side = metadata.resolution;

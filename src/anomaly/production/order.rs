@@ -4,7 +4,6 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::anomaly::generated_set::MOST_PAIRS;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::places::Places;
@@ -13,7 +12,6 @@ use crate::anomaly::shard::Shard;
 use crate::data::dataset::Dataset;
 use crate::digest::hexadecimal;
 use crate::error::{Context, Result};
-use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::tensor::DType;
 
@@ -44,16 +42,6 @@ pub struct Order<'a> {
 }
 
 impl Order<'_> {
-    pub(super) fn check(&self) -> Result<()> {
-        if self.count == 0 || self.count > MOST_PAIRS {
-            invalid_input!("--count {}: expected 1 to {MOST_PAIRS}", self.count);
-        }
-        if self.batch_size == 0 {
-            invalid_input!("--batch-size 0: expected at least 1");
-        }
-        Ok(())
-    }
-
     /// A digest of everything that the pairs depend on: equal recipes make equal pairs. Paths, batch size, count and shard are no part of it.
     pub(super) fn recipe(&self, places: &Places) -> Result<String> {
         let mut hash = Sha256::new();

@@ -59,6 +59,17 @@ pub struct Details {
     pub vae: Part,
 }
 
+/// What can be said of a model without its weights.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// Side of the square images that it was made for, in pixels.
+    pub resolution: usize,
+    /// Pixels along the side of a latent cell.
+    pub cell: usize,
+    /// As [`BaseModel::scheduler_config`].
+    pub scheduler_config: ConfigFile,
+}
+
 /// The contents of the `config.json` files of a model that is made from nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Configs<'a> {
@@ -135,6 +146,17 @@ impl BaseModel {
         parts::configs(&Source::open(path)?)
     }
 
+    /// What the configs say; no weight is read.
+    ///
+    /// # Errors
+    /// As [`BaseModel::read_configs`].
+    pub fn read_outline(path: Option<&FilePath>) -> Result<Outline> {
+        let source = Source::open(path)?;
+        let (_, unet, vae) = parts::configs(&source)?;
+        let cell = vae.downscale();
+        Ok(Outline { resolution: cells(&unet) * cell, cell, scheduler_config: source.scheduler()? })
+    }
+
     /// Loads the text encoder alone.
     pub fn load_text_encoder(path: Option<&FilePath>, placement: Placement) -> Result<ClipTextModel> {
         Ok(parts::text_encoder(&Source::open(path)?, placement)?.0)
@@ -173,8 +195,7 @@ impl BaseModel {
     }
 
     fn cells(&self) -> usize {
-        const DEFAULT: usize = 64;
-        self.unet.config().sample_size.as_ref().map_or(DEFAULT, |size| size.at(0))
+        cells(self.unet.config())
     }
 
     /// How many numbers all parameters are.
@@ -220,6 +241,12 @@ impl BaseModel {
         }
         Ok(())
     }
+}
+
+/// Latent cells along the side of the images that a UNet was made for.
+fn cells(unet: &UnetConfig) -> usize {
+    const DEFAULT: usize = 64;
+    unet.sample_size.as_ref().map_or(DEFAULT, |size| size.at(0))
 }
 
 fn hash(parts: [&Part; 3]) -> Result<String> {
