@@ -10,7 +10,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use toml::{Table, Value};
@@ -21,8 +21,7 @@ use crate::{input_error, invalid_input};
 /// Replaces `--config FILE` by the values that the file holds for the command.
 pub(super) fn expand(arguments: Vec<OsString>) -> Result<Vec<OsString>> {
     let Some(path) = config_path(&arguments) else { return Ok(arguments) };
-    let text = fs::read_to_string(&path).map_err(|error| input_error!("--config {}: {error}", path.display()))?;
-    let table: Table = text.parse().map_err(|error| input_error!("--config {}: not TOML: {error}", path.display()))?;
+    let table = read(&path)?;
     let command = super::Cli::command();
     let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     let Some(position) = arguments.iter().skip(1).position(|argument| names.iter().any(|name| argument == name)) else { return Ok(arguments) };
@@ -31,6 +30,19 @@ pub(super) fn expand(arguments: Vec<OsString>) -> Result<Vec<OsString>> {
     let values = flags(&table, &names, &chosen).with_context(|| format!("--config {}", path.display()))?;
     let (before, after) = arguments.split_at(position + 1);
     Ok(before.iter().cloned().chain(values).chain(after.iter().cloned()).collect())
+}
+
+/// The values that a file holds for `command` alone.
+pub(super) fn own(path: &Path, command: &str) -> Result<Table> {
+    match read(path)?.remove(command) {
+        Some(Value::Table(own)) => Ok(own),
+        _ => Ok(Table::new()),
+    }
+}
+
+fn read(path: &Path) -> Result<Table> {
+    let text = fs::read_to_string(path).map_err(|error| input_error!("--config {}: {error}", path.display()))?;
+    text.parse().map_err(|error| input_error!("--config {}: not TOML: {error}", path.display()))
 }
 
 fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
@@ -49,29 +61,26 @@ fn flags(table: &Table, commands: &[&str], chosen: &str) -> Result<Vec<OsString>
         match value {
             Value::Table(_) if commands.contains(&key.as_str()) => {}
             Value::Table(_) => invalid_input!("table [{key}] is none of the commands: {}", commands.join(", ")),
-            value => push(&mut flags, key, value)?,
+            value => flags.extend(word(key, value)?),
         }
     }
     if let Some(Value::Table(own)) = table.get(chosen) {
         for (key, value) in own {
-            push(&mut flags, key, value)?;
+            flags.extend(word(key, value)?);
         }
     }
     Ok(flags)
 }
 
-fn push(flags: &mut Vec<OsString>, key: &str, value: &Value) -> Result<()> {
+/// The flag that a value stands for, as one word; `None` for one that is not given.
+pub(super) fn word(key: &str, value: &Value) -> Result<Option<OsString>> {
     let text = match value {
-        Value::Boolean(true) => {
-            flags.push(format!("--{key}").into());
-            return Ok(());
-        }
-        Value::Boolean(false) => return Ok(()),
+        Value::Boolean(true) => return Ok(Some(format!("--{key}").into())),
+        Value::Boolean(false) => return Ok(None),
         Value::Array(items) => items.iter().map(|item| scalar(key, item)).collect::<Result<Vec<_>>>()?.join(","),
         value => scalar(key, value)?,
     };
-    flags.push(format!("--{key}={text}").into());
-    Ok(())
+    Ok(Some(format!("--{key}={text}").into()))
 }
 
 fn scalar(key: &str, value: &Value) -> Result<String> {

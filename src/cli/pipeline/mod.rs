@@ -1,23 +1,23 @@
 //! `anodiff pipeline`: the whole experiment on a data set, stage by stage; each stage is a command of its own.
 
+mod calls;
 mod stages;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::{Args, Parser};
+use clap::Args;
 use serde::Serialize;
 
 use super::folders::outside_of_data;
-use super::{Cli, Globals, config_file, output};
+use super::{Globals, output};
 use crate::anomaly::generated_set::{MOST_PAIRS, Manifest};
 use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_set;
 use crate::anomaly::presets::{GROUP, PresetName};
 use crate::anomaly::shard::Shard;
 use crate::data::dataset::Dataset;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::training::progress::{duration, note};
 use crate::training::signals;
 use crate::{files, invalid_input};
@@ -27,7 +27,8 @@ use stages::{Folder, Stage};
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Stages: check, train, train-masks, masks, generate (every type), filter, evaluate, report. Each is the command of its name; --config FILE gives\n\
-    it the values of its own table, as in [train] steps = 1000. A stage that is done is not done again; an interrupted one goes on where it was.\n\n\
+    it the values of its own table, as in [train] steps = 1000. The settings of all stages are checked before the first one begins. A stage that is\n\
+    done is not done again; an interrupted one goes on where it was.\n\n\
     OUT gets run/ (what was learned), masks/, generated/ (the pairs), filter/ (keep.txt), evaluation/ (results.csv), report.html\n\
     and pipeline.toml.\n\n\
     With --shard the stages masks and generate are divided over processes on one folder, started at any time and in any order: the first one does\n\
@@ -97,9 +98,10 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     outside_of_data(&arguments.out, &arguments.data)?;
     let dataset = Dataset::scan(&arguments.data)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
-    let folder = Folder::open(&arguments.out, &arguments.settings(globals)?)?;
+    let mut pipeline = Pipeline { arguments, globals, shard, kinds, folder: Folder::new(&arguments.out), times: Vec::new() };
+    pipeline.check(&dataset)?;
+    pipeline.folder.take(&arguments.settings(globals)?)?;
     signals::install()?;
-    let mut pipeline = Pipeline { arguments, globals, shard, kinds, folder, times: Vec::new() };
     let complete = pipeline.stages(until)?;
     if globals.json {
         return output::json(&Outcome { out: arguments.out.clone(), stages: pipeline.times, complete });
@@ -120,7 +122,7 @@ impl Pipeline<'_> {
     /// Does what is to be done; whether everything up to `until` is.
     fn stages(&mut self, until: Option<Stage>) -> Result<bool> {
         for stage in Stage::ALL {
-            if stage == Stage::TrainMasks && self.arguments.masks != "learned" {
+            if !self.has(stage) {
                 continue;
             }
             if stage.is_divided() {
@@ -173,97 +175,13 @@ impl Pipeline<'_> {
         signals::check()?;
         let start = Instant::now();
         note(&format!("stage {} of {}: {}", stage as usize + 1, Stage::ALL.len(), stage.name()));
-        let out = |name: &str| self.folder.path().join(name);
-        match stage {
-            Stage::Check => self.command("check", &[("--preset", self.arguments.preset.as_ref())])?,
-            Stage::Train => {
-                self.command("train", &[("--preset", self.arguments.preset.as_ref()), ("--out", &out("run")), ("--resume", Path::new(""))])?
-            }
-            Stage::TrainMasks => {
-                self.command("train-masks", &[("--preset", self.arguments.preset.as_ref()), ("--out", &out("run")), ("--resume", Path::new(""))])?;
-            }
-            Stage::Masks => {
-                // Whole blocks: a preset may look at the masks of a block together.
-                let count = self.arguments.count.next_multiple_of(GROUP as u64).to_string();
-                let source: &Path = self.arguments.masks.as_ref();
-                let share = self.share();
-                self.command(
-                    "masks",
-                    &[
-                        ("--learned", &out("run")),
-                        ("--out", &out("masks")),
-                        ("--count", count.as_ref()),
-                        ("--source", source),
-                        ("--shard", share.as_ref()),
-                    ],
-                )?;
-            }
-            Stage::Generate => self.generate()?,
-            Stage::Filter => {
-                mask_set::join(&out("masks"), &self.kinds)?;
-                Manifest::join(&out("generated"), &self.kinds)?;
-                self.command("filter", &[("--generated", &out("generated")), ("--out", &out("filter"))])?;
-            }
-            Stage::Evaluate => {
-                let mut flags: Vec<(&str, PathBuf)> =
-                    vec![("--generated", out("generated")), ("--keep", out("filter/keep.txt")), ("--out", out("evaluation"))];
-                if self.arguments.compare {
-                    flags.push(("--compare", PathBuf::new()));
-                }
-                self.command("evaluate", &flags.iter().map(|(flag, value)| (*flag, value.as_path())).collect::<Vec<_>>())?;
-            }
-            Stage::Report => self.command("report", &[("--", self.folder.path())])?,
+        if stage == Stage::Filter {
+            mask_set::join(&self.folder.path().join("masks"), &self.kinds)?;
+            Manifest::join(&self.folder.path().join("generated"), &self.kinds)?;
         }
+        self.calls(stage).iter().try_for_each(|call| self.command(call))?;
         self.times.push((stage.name(), start.elapsed().as_secs_f64()));
         Ok(())
-    }
-
-    fn generate(&self) -> Result<()> {
-        let (count, share) = (self.arguments.count.to_string(), self.share());
-        let out = |name: &str| self.folder.path().join(name);
-        for kind in &self.kinds {
-            self.command(
-                "generate",
-                &[
-                    ("--learned", &out("run")),
-                    ("--object", kind.object.as_ref()),
-                    ("--type", kind.defect.as_ref()),
-                    ("--count", count.as_ref()),
-                    ("--masks", &out("masks")),
-                    ("--out", &out("generated")),
-                    ("--shard", share.as_ref()),
-                ],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn share(&self) -> String {
-        self.shard.to_string()
-    }
-
-    /// Runs a command of this program, with the values of the configuration file before the flags; an empty value is a flag without one.
-    fn command(&self, name: &str, flags: &[(&str, &Path)]) -> Result<()> {
-        let globals = self.globals;
-        let mut words: Vec<OsString> = vec!["anodiff".into(), name.into()];
-        if let Some(config) = &globals.config {
-            words.extend(["--config".into(), config.into()]);
-        }
-        let seed = globals.seed.to_string();
-        for (flag, value) in [("--device", &globals.device), ("--dtype", &globals.dtype), ("--seed", &seed)] {
-            words.extend([flag.into(), value.into()]);
-        }
-        words.extend(["--data".into(), (&self.arguments.data).into()]);
-        if let (Some(model), true) = (&self.arguments.model, !["check", "evaluate", "report"].contains(&name)) {
-            words.extend(["--model".into(), model.into()]);
-        }
-        for (flag, value) in flags {
-            words.push(flag.into());
-            words.extend((!value.as_os_str().is_empty()).then(|| value.into()));
-        }
-        let parsed = Cli::try_parse_from(config_file::expand(words)?);
-        let cli = parsed.map_err(|error| crate::input_error!("the stage {name}: {}", error.to_string().trim()))?;
-        super::run(&cli.command, &Globals { json: globals.json, ..cli.globals }).with_context(|| format!("the stage {name}"))
     }
 
     fn summary(&self, complete: bool) -> Result<()> {

@@ -56,6 +56,11 @@ impl Stage {
         }
     }
 
+    /// Whether it computes with the base model.
+    pub(super) fn takes_model(self) -> bool {
+        !matches!(self, Self::Check | Self::Evaluate | Self::Report)
+    }
+
     /// Whether processes divide it among themselves.
     pub(super) fn is_divided(self) -> bool {
         matches!(self, Self::Masks | Self::Generate)
@@ -68,16 +73,21 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes a folder, new or of a pipeline with the same settings, and writes the settings into it.
+    /// The folder at this path, as yet untouched.
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Takes the folder, new or of a pipeline with the same settings, and writes the settings into it.
     ///
     /// # Errors
     /// When it is of a pipeline with other settings, holds something else, or cannot be written (exit code 2).
-    pub(super) fn open(path: &Path, settings: &impl Serialize) -> Result<Self> {
-        let folder = Self { path: path.to_owned() };
+    pub(super) fn take(&self, settings: &impl Serialize) -> Result<()> {
+        let path = &self.path;
         let (file, text) = (path.join(SETTINGS), toml::to_string(settings)?);
         files::create_folder(path)?;
         if file.is_file() {
-            folder.compare(&file, &text)?;
+            self.compare(&file, &text)?;
         } else if fs::read_dir(path).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| !files::is_temporary(&entry.file_name()))))
             && !file.is_file()
         {
@@ -85,8 +95,7 @@ impl Folder {
         } else {
             files::write_bytes_atomic(&file, text.as_bytes())?;
         }
-        files::create_folder(&path.join(MARKS))?;
-        Ok(folder)
+        files::create_folder(&path.join(MARKS))
     }
 
     fn compare(&self, file: &Path, text: &str) -> Result<()> {
