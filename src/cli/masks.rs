@@ -165,12 +165,12 @@ impl Arguments {
     pub(super) fn check(&self, run: PresetName) -> Result<Checked> {
         let shard = Shard::parse(&self.shard, |name| std::env::var(name).ok())?;
         check_amounts(self.count, "--batch-size", self.batch_size)?;
+        outside_of_data(&self.out, &self.data)?;
+        let dataset = self.selection.scan(&self.data)?;
         let sampling = match self.learned_masks()? {
             Some(_) => Some(self.sampling(MaskPreset::new(run, 1))?),
             None => None,
         };
-        outside_of_data(&self.out, &self.data)?;
-        let dataset = self.selection.scan(&self.data)?;
         let limits = ModelLimits::read(self.model.as_deref())?;
         limits.resolution(self.resolution)?;
         sampling.map_or(Ok(()), |sampling| limits.check_denoising("--steps", sampling.steps))?;
