@@ -14,7 +14,8 @@ use crate::invalid_input;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Layout (MVTec AD): ROOT/<object>/train/good/*, ROOT/<object>/test/<type>/*, ROOT/<object>/ground_truth/<type>/<stem>_mask.*\n\
-    Masks are matched to pictures by stem. Exit code 2 when no defect type has a usable pair of picture and mask."
+    Masks are matched to pictures by stem. A picture may have 100 megapixels of up to 16-bit RGB, and more as far as loading it takes at most 2 GiB.\n\
+    Exit code 2 when no defect type has a usable pair of picture and mask."
 )]
 pub struct Arguments {
     /// Data set in MVTec AD layout

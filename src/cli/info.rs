@@ -83,7 +83,7 @@ struct Formats {
 const FORMATS: Formats = Formats {
     models: "diffusers folders of Stable Diffusion 1.x and 2.x, any widths",
     weights: "safetensors in F32, F16 or BF16; shards; variants such as .fp16.",
-    pictures: "PNG, JPEG, BMP, TIFF, WebP, PNM; any size and colour type",
+    pictures: "PNG, JPEG, BMP, TIFF, WebP, PNM; any colour type; 100 megapixels and more, as far as a file takes at most 2 GiB while it is loaded",
     data_sets: "MVTec AD layout",
     written: "PNG in MVTec AD layout, manifest.jsonl, safetensors, HTML, TensorBoard events",
 };

@@ -100,7 +100,7 @@ pub(super) fn statistics(parameters: &ParameterSet) -> Result<String> {
             (largest, at) = (most, parameter.name().to_owned());
         }
     }
-    let bad = if bad.is_empty() { "all parameters are finite".to_owned() } else { format!("not finite: {}", bad.join(", ")) };
+    let bad = if bad.is_empty() { "all trained parameters are finite".to_owned() } else { format!("not finite: {}", bad.join(", ")) };
     Ok(format!("{bad}; the largest magnitude is {largest:.3e}, in {at}"))
 }
 

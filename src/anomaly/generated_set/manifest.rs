@@ -1,7 +1,7 @@
 //! `manifest.jsonl`: one line per finished pair.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::anomaly::shard::Shard;
 use crate::data::json_lines::{self, JsonLines};
 use crate::error::Result;
 use crate::files;
-use crate::input_error;
+use crate::{input_error, invalid_input};
 
 /// The manifest's name in the folder.
 pub const NAME: &str = "manifest.jsonl";
@@ -62,17 +62,32 @@ impl Entry {
     pub fn kind(&self) -> Kind {
         Kind::new(&self.object, &self.defect)
     }
+
+    /// Refuses paths that lead out of the folder of the pairs or out of the data set; `folder` is the former.
+    ///
+    /// # Errors
+    /// When one of them is absolute or has `.` or `..` in it (exit code 2).
+    pub fn check_paths(&self, folder: &Path) -> Result<()> {
+        for path in [&self.image, &self.mask, &self.normal] {
+            let inside = !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+            if !inside {
+                invalid_input!("{}: the manifest names the file {path:?}, expected a path inside the folder", folder.display());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The finished pairs of a folder, in the order of its manifest's lines and parts, without touching anything; none without a manifest.
 ///
 /// # Errors
-/// When a file cannot be read or a whole line is not an entry (exit code 2).
+/// When a file cannot be read, a whole line is not an entry, or a path leads elsewhere (exit code 2).
 pub fn read_entries(folder: &Path) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     for part in json_lines::parts(folder, STEM)? {
         entries.extend(JsonLines::read(&part)?);
     }
+    entries.iter().try_for_each(|entry| entry.check_paths(folder))?;
     Ok(entries)
 }
 

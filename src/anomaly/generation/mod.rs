@@ -149,7 +149,7 @@ impl<'a> Generator<'a> {
             } else {
                 repetition.step(&batch, &state, number, jobs.len(), |batch, state, number| self.advance(batch, state, number, false))?
             };
-            sums.add(step.timestep, &state.sum, number + 1 == self.steps.len())?;
+            sums.add(self.base, step.timestep, &state.sum, number + 1 == self.steps.len())?;
             if is_glimpse(number, self.steps.len(), glimpses) {
                 self.look(&mut traces, step.timestep, &state.estimate, state.map.as_ref().filter(|_| !unweighted))?;
             }

@@ -206,3 +206,20 @@ fn unknown_types_and_impossible_steps_are_refused() {
     let error = Generator::new(&base, &learned, kind(), GenerationPreset { steps: 2000, ..settings(Mode::Off) }, 0).err().expect("too many");
     assert_eq!(crate::error::exit_code(&error), 2);
 }
+
+#[test]
+fn a_damaged_network_stops_with_the_step_and_is_named() {
+    for (network, wanted) in [("UNet", "conv_out.bias"), ("autoencoder", "decoder.conv_out.bias")] {
+        let (base, learned) = setup(PresetName::Default);
+        let part = if network == "UNet" { &base.details.unet } else { &base.details.vae };
+        let weight = part.parameters.iter().find(|parameter| parameter.name() == wanted).unwrap();
+        weight.update(|elements| elements[0] = f32::NAN).unwrap();
+        let generator = Generator::new(&base, &learned, kind(), settings(Mode::Off), 9).unwrap();
+        let error = generator.generate(&jobs(&generator, &[0]), 0, &|| None).unwrap_err();
+        let (message, steps) = (error.to_string(), &generator.steps);
+        assert_eq!(crate::error::exit_code(&error), 2, "{message}");
+        assert!(message.contains(&format!("the {network}'s {wanted} are not finite")), "{message}");
+        let between = format!("between time steps {} and {}", steps[0].timestep, steps[steps.len() - 1].timestep);
+        assert_eq!(message.contains(&between), network == "UNet", "{message}");
+    }
+}

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{DefectType, Issue, Pair, Problem};
 use crate::data::mask::Mask;
-use crate::data::picture::{decode, dimensions};
+use crate::data::picture::{Picture, decode, dimensions};
 
 /// How many pictures there are of each `(width, height)`.
 pub type Sizes = BTreeMap<(usize, usize), usize>;
@@ -42,7 +42,7 @@ pub fn inspect_type(root: &Path, kind: &DefectType) -> TypeInspection {
 
 /// Reads the headers of pictures: their sizes, and which cannot be read. Paths are relative to `root`.
 pub fn inspect_normals(root: &Path, pictures: &[PathBuf]) -> (Sizes, Vec<Issue>) {
-    let looks: Vec<_> = pictures.par_iter().map(|path| (path, dimensions(path))).collect();
+    let looks: Vec<_> = pictures.par_iter().map(|path| (path, dimensions(path, Picture::BYTES_PER_PIXEL))).collect();
     let (mut sizes, mut issues) = (Sizes::new(), Vec::new());
     for (path, look) in looks {
         match look {
@@ -67,8 +67,8 @@ struct PairLook<'a> {
 
 fn look_at_pair(pair: &Pair) -> PairLook<'_> {
     let mut look = PairLook::default();
-    match decode(&pair.image) {
-        Ok((image, _)) => look.size = Some((image.width() as usize, image.height() as usize)),
+    match decode(&pair.image, Picture::BYTES_PER_PIXEL).map(|image| image.size()) {
+        Ok(size) => look.size = Some(size),
         Err(error) => look.issues.push((&pair.image, Problem::Unreadable(error.to_string()))),
     }
     let mask = match Mask::load_counting(&pair.mask) {

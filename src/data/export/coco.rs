@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Exported, classes, outlines, relative};
 use crate::data::dataset::Dataset;
 use crate::data::mask::Mask;
-use crate::data::picture::dimensions;
+use crate::data::picture::{Picture, dimensions};
 use crate::error::Result;
 use crate::files;
 
@@ -26,7 +26,7 @@ pub fn coco(pairs: &Dataset, out: &Path, progress: &mut dyn FnMut() -> Result<()
     for (class, (_, kind)) in pairs.types().enumerate() {
         for pair in &kind.pairs {
             let mask = Mask::load(&pair.mask)?;
-            let (width, height) = dimensions(&pair.image)?;
+            let (width, height) = dimensions(&pair.image, Picture::BYTES_PER_PIXEL)?;
             let image = images.len() + 1;
             images.push(json!({"id": image, "file_name": relative(&pair.image, &pairs.root)?, "width": width, "height": height}));
             for (region, outline) in mask.regions().iter().zip(outlines(&mask)) {

@@ -9,8 +9,6 @@ mod tests;
 
 use std::path::Path;
 
-use image::ImageFormat;
-
 pub use resize::CellRule;
 
 use crate::data::picture::{Picture, decode, encode_png};
@@ -18,6 +16,9 @@ use crate::data::rectangle::Rectangle;
 use crate::error::{Context, Result, ensure};
 use crate::files::write_bytes_atomic;
 use crate::tensor::Tensor;
+
+/// What [`Mask::load_official`] makes of a pixel on the way: grey in a byte and in a float.
+const OFFICIAL_BYTES_PER_PIXEL: u64 = 5;
 
 /// A binary mask of `width` x `height` pixels, row by row.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// What a pixel takes in memory.
+    pub const BYTES_PER_PIXEL: u64 = 1;
+
     /// Wraps pixels that are already in order; panics when there are not `width * height` of them or none.
     pub fn from_parts(width: usize, height: usize, pixels: Vec<bool>) -> Self {
         assert!(width > 0 && height > 0 && pixels.len() == width * height, "a {width}x{height} mask of {} pixels", pixels.len());
@@ -59,14 +63,21 @@ impl Mask {
     /// # Errors
     /// As [`Mask::load`].
     pub fn load_counting(path: &Path) -> Result<(Self, usize)> {
-        let (decoded, format) = decode(path)?;
-        let threshold = if format == ImageFormat::Jpeg { 0.5 } else { f32::MIN_POSITIVE };
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        let values = decoded.into_rgb32f().into_raw();
-        let brightest: Vec<f32> = values.chunks(3).map(|pixel| pixel[0].max(pixel[1]).max(pixel[2])).collect();
-        let largest = brightest.iter().copied().fold(0.0, f32::max);
-        let between = brightest.iter().filter(|&&x| x > 0.0 && x < largest).count();
-        Ok((Self { width, height, pixels: brightest.iter().map(|&x| x >= threshold).collect() }, between))
+        let decoded = decode(path, Self::BYTES_PER_PIXEL)?;
+        let ((width, height), full) = (decoded.size(), decoded.largest());
+        let threshold = if decoded.is_jpeg() { 0.5 } else { f32::MIN_POSITIVE };
+        let mut pixels = Vec::with_capacity(width * height);
+        let (mut largest, mut of_largest, mut positive) = (0.0, 0, 0);
+        decoded.for_each_pixel(|[red, green, blue]| {
+            let brightest = red.max(green).max(blue) / full;
+            pixels.push(brightest >= threshold);
+            positive += usize::from(brightest > 0.0);
+            if brightest > largest {
+                (largest, of_largest) = (brightest, 0);
+            }
+            of_largest += usize::from(brightest > 0.0 && brightest == largest);
+        });
+        Ok((Self { width, height, pixels }, positive - of_largest))
     }
 
     /// Reads a mask file as the released program does: grey, bicubic to `width` x `height`, set from half of the range on.
@@ -76,10 +87,10 @@ impl Mask {
     /// # Errors
     /// As [`Mask::load`].
     pub fn load_official(path: &Path, width: usize, height: usize) -> Result<Self> {
-        let decoded = decode(path)?.0.into_luma8();
-        let size = [decoded.height() as usize, decoded.width() as usize];
-        let values: Vec<f32> = decoded.into_raw().into_iter().map(|x| f32::from(x) / 255.0).collect();
-        Ok(resize::half_of_bicubic(&values, size, width, height))
+        let decoded = decode(path, OFFICIAL_BYTES_PER_PIXEL)?;
+        let (from_width, from_height) = decoded.size();
+        let values: Vec<f32> = decoded.into_grey().into_iter().map(|x| f32::from(x) / 255.0).collect();
+        Ok(resize::half_of_bicubic(&values, [from_height, from_width], width, height))
     }
 
     /// From `[height, width]`, `[height, width, 1]` or `[1, height, width, 1]`: set from 0.5 on.

@@ -1,5 +1,6 @@
 //! RGB pictures: load, resize, crop, flip, save.
 
+mod budget;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,8 @@ use std::path::Path;
 use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
-pub use load::{MOST_BYTES, decode, dimensions};
+pub use budget::MOST_BYTES;
+pub use load::{Decoded, MOST_FILE_BYTES, decode, dimensions};
 
 use crate::data::rectangle::Rectangle;
 use crate::data::resample::{Filter, Precision, Resampling, resample};
@@ -26,6 +28,9 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// What a pixel takes in memory.
+    pub const BYTES_PER_PIXEL: u64 = 12;
+
     /// Wraps pixels that are already in order; panics when there are not `3 * width * height` of them or none.
     pub fn from_parts(width: usize, height: usize, pixels: Vec<f32>) -> Self {
         assert!(width > 0 && height > 0 && pixels.len() == 3 * width * height, "a {width}x{height} picture of {} values", pixels.len());
@@ -36,18 +41,19 @@ impl Picture {
     ///
     /// Any colour type becomes RGB: grey is repeated, palettes are looked up, 16 bits and floats keep their precision, alpha is dropped (the
     /// colours beneath stay, as Pillow's `convert("RGB")` has it). An EXIF orientation is applied. Of an animation the first frame is taken.
+    /// The limit is [`MOST_BYTES`] of memory on the way: 100 megapixels of up to 16-bit RGB load.
     ///
     /// # Errors
     /// Exit code 2, naming the file and the reason: unreadable, unknown format, damaged, or over the limits of [`decode`].
     pub fn load(path: &Path) -> Result<Self> {
-        let (decoded, _) = decode(path)?;
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        let pixels = match decoded.color() {
-            image::ColorType::L8 | image::ColorType::La8 | image::ColorType::Rgb8 | image::ColorType::Rgba8 => {
-                from_bytes(&decoded.into_rgb8().into_raw())
-            }
-            _ => decoded.into_rgb32f().into_raw().into_iter().map(from_unit).collect(),
-        };
+        let decoded = decode(path, Self::BYTES_PER_PIXEL)?;
+        let ((width, height), largest) = (decoded.size(), decoded.largest());
+        let mut pixels = Vec::with_capacity(3 * width * height);
+        if largest == 255.0 {
+            decoded.for_each_pixel(|pixel| pixels.extend(pixel.map(from_level)));
+        } else {
+            decoded.for_each_pixel(|pixel| pixels.extend(pixel.map(|x| from_unit(x / largest))));
+        }
         Ok(Self { width, height, pixels })
     }
 
@@ -183,7 +189,12 @@ impl Picture {
 
 /// 8-bit samples to [-1, 1].
 fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.0).collect()
+    bytes.iter().map(|&x| from_level(f32::from(x))).collect()
+}
+
+/// One of the levels 0 to 255 to [-1, 1].
+fn from_level(x: f32) -> f32 {
+    x / 127.5 - 1.0
 }
 
 /// Floats in 0..=1 (and beyond, from HDR files) to [-1, 1]; NaN becomes black.

@@ -19,7 +19,7 @@ use crate::data::dataset::{Dataset, Pair, SplitRule};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
 use crate::error::Result;
-use crate::evaluation::alignment::Alignment;
+use crate::evaluation::quality::Pair as GeneratedPair;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 
@@ -116,7 +116,7 @@ impl Score {
 /// Scores all pairs of a generated set, type by type in the order of names, then by number. `progress` is called after each pair and may end the work.
 ///
 /// # Errors
-/// When there is no pair, a file cannot be read, or the data set lacks an object or type (exit code 2).
+/// When there is no pair, a file cannot be read, a path leads out of its folder, a mask is empty or does not fit, or the data set lacks an object or type (exit code 2).
 pub fn score(
     generated: &Path,
     dataset: &Dataset,
@@ -162,12 +162,14 @@ fn real_defects(dataset: &Dataset, kind: &Kind, split: SplitRule, base: &BaseMod
 }
 
 fn score_one(generated: &Path, dataset: &Dataset, base: &BaseModel, entry: &Entry, real: &[Vec<f32>]) -> Result<Score> {
-    let image = Picture::load(&generated.join(&entry.image))?;
-    let mask = Mask::load(&generated.join(&entry.mask))?;
-    // Through bytes, as the image went: what was not touched is then equal, not merely close.
-    let normal = Picture::load(&dataset.root.join(&entry.normal))?.resized(image.width(), image.height()).quantized();
-    let alignment = Alignment::measure(image.pixels(), normal.pixels(), mask.pixels())?;
-    let own = features::of(&image, &mask, base)?;
+    let pair = GeneratedPair::load(generated, &dataset.root, entry)?;
+    let Some(alignment) = pair.alignment()? else {
+        invalid_input!(
+            "{}: no pixel of the mask is set; expected where the defect is: generate the pair again",
+            generated.join(&entry.mask).display()
+        );
+    };
+    let own = features::of(&pair.image, &pair.mask, base)?;
     Ok(Score {
         image: entry.image.clone(),
         object: entry.object.clone(),

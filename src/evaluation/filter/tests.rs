@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::data::dataset::KeepList;
 use crate::error::exit_code;
+use crate::evaluation::alignment::Alignment;
 use crate::nn::Placement;
 use crate::testing::miniature;
 
@@ -102,4 +103,33 @@ fn wrong_limits_and_empty_sets_are_refused() {
     refused("pairs", Limits { least_psnr: f64::NAN, ..Limits::default() });
     refused("pairs", Limits { most_distance: 0.5, ..Limits::default() });
     refused("data", Limits::default());
+}
+
+#[test]
+fn pairs_that_lead_elsewhere_or_do_not_fit_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dataset, base) = world(folder.path());
+    let (pairs, secret) = (folder.path().join("pairs"), folder.path().join("secret.png"));
+    let manifest = fs::read_to_string(pairs.join("manifest.jsonl")).unwrap();
+    Mask::empty(SIDE, SIDE).save(&secret).unwrap();
+    let refused = |lines: &str, expected: &[&str]| {
+        fs::write(pairs.join("manifest.jsonl"), lines).unwrap();
+        let error = score(&pairs, &dataset, &base, SplitRule::Default, &Limits::default(), &mut |_, _| Ok(())).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(exit_code(&error) == 2 && !message.contains('\n'), "{message}");
+        expected.iter().for_each(|part| assert!(message.contains(part), "{part:?} in {message}"));
+    };
+    let absolute = secret.to_str().unwrap();
+    for name in ["plate/test/dot/000003.png", "plate/ground_truth/dot/000003_mask.png", "plate/train/good/000.png"] {
+        for path in ["../secret.png", "plate/../../secret.png", "../../../../../../etc/passwd", absolute, ""] {
+            refused(&manifest.replace(&format!("{name:?}"), &format!("{path:?}")), &[&format!("{path:?}"), "inside the folder"]);
+        }
+    }
+    let mask = pairs.join("plate/ground_truth/dot/000003_mask.png");
+    Mask::empty(SIDE, SIDE).save(&mask).unwrap();
+    refused(&manifest, &["000003_mask.png", "no pixel"]);
+    Mask::from_fn(SIDE + 1, SIDE, |x, _| x == 0).save(&mask).unwrap();
+    refused(&manifest, &["000003_mask.png", "32x32 and 33x32"]);
+    fs::remove_file(&mask).unwrap();
+    refused(&manifest, &["000003_mask.png", "cannot read"]);
 }

@@ -1,7 +1,7 @@
 //! A generated pair with the normal picture that it was made from.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use crate::anomaly::generated_set::{self, Entry};
 use crate::data::mask::Mask;
@@ -27,14 +27,12 @@ impl Pair {
     /// # Errors
     /// When a file cannot be read, the mask is of another size, or the manifest leads out of the data set (exit code 2).
     pub fn load(generated: &Path, data: &Path, entry: &Entry) -> Result<Self> {
-        for path in [&entry.image, &entry.mask, &entry.normal] {
-            if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
-                invalid_input!("{}: the manifest names the file {path:?}, expected a path inside the folder", generated.display());
-            }
-        }
+        entry.check_paths(generated)?;
         let (image, mask) = (Picture::load(&generated.join(&entry.image))?, Mask::load(&generated.join(&entry.mask))?);
         if (image.width(), image.height()) != (mask.width(), mask.height()) {
-            invalid_input!("{}: {} and {} differ in size", generated.display(), entry.image, entry.mask);
+            let (folder, sizes) = (generated.display(), [[image.width(), image.height()], [mask.width(), mask.height()]]);
+            let [image_size, mask_size] = sizes.map(|[width, height]| format!("{width}x{height}"));
+            invalid_input!("{folder}: {} and {} differ in size, {image_size} and {mask_size}: generate the pair again", entry.image, entry.mask);
         }
         // Through bytes, as the image went: what was not touched is then equal, not merely close.
         let normal = Picture::load(&data.join(&entry.normal))?.resized(image.width(), image.height()).quantized();

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Alignment, Numbers, Origins, Outcome, Pair, Plan};
 use crate::data::dataset::{self, Dataset, DefectType, check_name};
-use crate::data::picture::MOST_BYTES as MOST_PICTURE_BYTES;
+use crate::data::picture::MOST_FILE_BYTES;
 use crate::digest::hexadecimal;
 use crate::error::{Context, Result};
 use crate::training::checkpoint::Identity;
@@ -123,7 +123,7 @@ impl<'a> Unit<'a> {
 fn digest(pairs: &[dataset::Pair]) -> Result<String> {
     let mut hash = Sha256::new();
     for path in pairs.iter().flat_map(|pair| [&pair.image, &pair.mask]) {
-        hash.update(Sha256::digest(files::read_limited(path, MOST_PICTURE_BYTES)?));
+        hash.update(Sha256::digest(files::read_limited(path, MOST_FILE_BYTES)?));
     }
     Ok(hexadecimal(&hash.finalize()))
 }

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod embedded;
+mod finite;
 mod kind;
 mod parts;
 mod save;

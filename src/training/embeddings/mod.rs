@@ -56,7 +56,7 @@ pub fn train(folder: &Path, base: &BaseModel, mut learned: Learned, dataset: &Da
         let optimiser = optimiser(&learned, &preset.optimizer)?;
         let mut state = State::new(learned.parameters().clone(), optimiser, None);
         let validation = Validation::new(folder, base, &learned, dataset, &examples)?;
-        let mut task = Embeddings { inversion, examples: &examples, batch: preset.batch_size, validation };
+        let mut task = Embeddings { base, inversion, examples: &examples, batch: preset.batch_size, validation };
         fit(folder, &identity, &plan, &mut state, &mut task)?
     };
     learned.parameters().set_trainable(false);
@@ -67,6 +67,7 @@ pub fn train(folder: &Path, base: &BaseModel, mut learned: Learned, dataset: &Da
 
 /// The masked loss, part by part.
 struct Embeddings<'a> {
+    base: &'a BaseModel,
     inversion: Inversion<'a>,
     examples: &'a Examples,
     batch: usize,
@@ -82,6 +83,10 @@ impl Task for Embeddings<'_> {
 
     fn validate(&mut self, step: u64, recorder: &mut Recorder) -> Result<()> {
         self.validation.look(step, &self.inversion, recorder)
+    }
+
+    fn damaged_weight(&self) -> Result<Option<String>> {
+        self.base.damaged_weight()
     }
 }
 

@@ -82,3 +82,25 @@ fn an_empty_mask_is_named() {
     assert_eq!(exit_code(&error), 2);
     assert!(error.to_string().contains("000_mask.png"), "{error}");
 }
+
+/// A weight of the base model that is not a number is named, whichever network it is in; the learning rate is not blamed.
+#[test]
+fn a_damaged_base_model_is_named() {
+    let world = World::new();
+    let details = &world.base.details;
+    for (network, part) in [("text encoder", &details.text_encoder), ("UNet", &details.unet), ("autoencoder", &details.vae)] {
+        let weight = part.parameters.iter().find(|parameter| parameter.name().ends_with(".weight")).unwrap();
+        let whole = weight.value();
+        weight.update(|elements| elements.fill(f32::NAN)).unwrap();
+        let folder = world.folder.path().join(network);
+        let error = train(&folder, &world.base, learned(&world, 2, |_| {}), &world.dataset, &OPTIONS).unwrap_err();
+        let message = format!("{error:#}");
+        assert_eq!(exit_code(&error), 2, "{message}");
+        for part in ["the loss of step 1", &format!("the {network}'s {} are not finite", weight.name()), "base model is damaged", "--model"] {
+            assert!(message.contains(part), "{part:?} in {message}");
+        }
+        assert!(!message.contains("learning rate") && !folder.join(LEARNED).exists(), "{message}");
+        weight.set(whole).unwrap();
+    }
+    assert_eq!(world.base.damaged_weight().unwrap(), None);
+}

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::autograd::{Gradients, Var};
-use crate::error::{Context, Error, Interrupted, Result, bail};
+use crate::error::{Context, Error, Interrupted, Result, anyhow};
 use crate::nn::Parameter;
 use crate::tensor::Tensor;
 use crate::training::checkpoint::Identity;
@@ -19,7 +19,7 @@ use crate::training::recorder::Recorder;
 use crate::training::schedule::Schedule;
 use crate::training::signals;
 use crate::training::state::{State, statistics};
-use crate::{files, invalid_input};
+use crate::{files, input_error, invalid_input};
 
 /// What is trained: gives losses, and looks at the results now and then.
 pub trait Task {
@@ -31,6 +31,11 @@ pub trait Task {
     fn validate(&mut self, step: u64, recorder: &mut Recorder) -> Result<()> {
         let _ = (step, recorder);
         Ok(())
+    }
+
+    /// The base model's damaged weight ([`crate::models::base::BaseModel::damaged_weight`]), asked when a loss is not finite; `None` without a base model.
+    fn damaged_weight(&self) -> Result<Option<String>> {
+        Ok(None)
     }
 }
 
@@ -99,7 +104,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`Interrupted`] after a signal, with the state saved. A loss, gradient or parameter that is not finite ends the run and keeps the last good
-/// checkpoint. A checkpoint of another run, an unwritable or full disk: exit code 2.
+/// checkpoint. A damaged base model, a checkpoint of another run, an unwritable or full disk: exit code 2.
 pub fn fit(folder: &Path, identity: &Identity, plan: &Plan, state: &mut State, task: &mut dyn Task) -> Result<Summary> {
     plan.check()?;
     signals::install()?;
@@ -170,7 +175,7 @@ impl Run<'_> {
             let loss = self.task.loss(index, part)?;
             let value = f64::from(loss.value.item().context("a task's loss is one number")?);
             if !value.is_finite() {
-                bail!("{}", self.not_finite(value, part, &loss.metrics)?);
+                return Err(self.not_finite(value, part, &loss.metrics)?);
             }
             gradients.accumulate(loss.value.backward()?)?;
             losses.push((value, loss.metrics));
@@ -255,16 +260,22 @@ impl Run<'_> {
         Err(interruption)
     }
 
-    fn not_finite(&self, loss: f64, part: usize, metrics: &[(&'static str, f64)]) -> Result<String> {
+    fn not_finite(&self, loss: f64, part: usize, metrics: &[(&'static str, f64)]) -> Result<Error> {
         let (step, parts, rate) = (self.state.step + 1, self.plan.accumulate, self.plan.schedule.rate(self.state.step));
         let metrics: String = metrics.iter().map(|(name, value)| format!(", {name} {value}")).collect();
         let before = self.last_loss.map_or_else(|| "it is the first".to_owned(), |loss| format!("the last one was {loss:.4e}"));
+        let found = format!("the loss of step {step} (part {} of {parts}) is {loss}{metrics}; {before}", part + 1);
+        if let Some(damaged) = self.task.damaged_weight()? {
+            return Ok(input_error!("{found}; {damaged}: the base model is damaged; copy or download it again, or give another with --model"));
+        }
         let statistics = statistics(&self.state.parameters)?;
-        Ok(format!(
-            "the loss of step {step} (part {} of {parts}) is {loss}{metrics}; {before}; learning rate {rate:.3e}; {statistics}; \
-             try a lower learning rate or a smaller clip norm",
-            part + 1
-        ))
+        if self.state.step == 0 {
+            return Ok(anyhow!(
+                "{found}; {statistics}; nothing has been learned yet, so the learning rate is not the cause: a number on the way was too large for its \
+                 element type; try --dtype f32, or look at the data with `anodiff check`"
+            ));
+        }
+        Ok(anyhow!("{found}; learning rate {rate:.3e}; {statistics}; try a lower learning rate or a smaller clip norm"))
     }
 
     /// Says from where an ended run can go on; an interruption says so itself.

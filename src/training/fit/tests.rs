@@ -162,9 +162,14 @@ fn resumed_after_a_stop_anywhere_it_is_the_same_bit_by_bit() {
 fn a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_good_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let error = format!("{:#}", Toy { poisoned: Some(13), ..Toy::new(folder.path()) }.fit().unwrap_err());
-    for part in
-        ["step 10, is kept", "loss of step 14 (part 1 of 2) is NaN", "part 0", "learning rate", "all parameters are finite", "largest magnitude"]
-    {
+    for part in [
+        "step 10, is kept",
+        "loss of step 14 (part 1 of 2) is NaN",
+        "part 0",
+        "try a lower learning rate",
+        "all trained parameters are finite",
+        "largest magnitude",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
     assert_eq!(Checkpoint::load(folder.path()).unwrap().unwrap().step, 10);
@@ -178,6 +183,16 @@ fn a_checkpoint_of_other_settings_is_refused() {
     assert_eq!(exit_code(&error), 2);
     assert!(error.to_string().contains("config.rate: expected 0.5, found 0.05"), "{error}");
     assert!(Plan { steps: 0, ..Plan::new("none", 1, Schedule::Constant { rate: 0.1 }) }.check().is_err());
+}
+
+#[test]
+fn nothing_is_said_of_the_learning_rate_before_anything_was_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = format!("{:#}", Toy { poisoned: Some(0), ..Toy::new(folder.path()) }.fit().unwrap_err());
+    for part in ["stopped before its first checkpoint", "loss of step 1 (part 1 of 2) is NaN", "it is the first", "learning rate is not the cause"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("lower learning rate"), "{error}");
 }
 
 /// Kills a run at seeded random moments, many of them while a checkpoint is written. `ANODIFF_KILLS` sets how many.

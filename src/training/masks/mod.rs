@@ -88,6 +88,10 @@ impl Task for Masks<'_> {
         recorder.image(step, "validation/masks", &tensorboard::Picture { png: &png, width: sheet.width(), height: sheet.height() });
         Ok(())
     }
+
+    fn damaged_weight(&self) -> Result<Option<String>> {
+        self.base.damaged_weight()
+    }
 }
 
 /// What a checkpoint must agree with: everything that the numbers of a step depend on.
