@@ -4,9 +4,8 @@ mod program;
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
-use program::{World, interrupt, refused, succeed};
+use program::{World, interrupt, paths, refused, succeed};
 
 impl World {
     fn ablate(&self, out: &str, arguments: &[&str]) -> Command {
@@ -35,8 +34,9 @@ fn the_papers_five_rows_whatever_happens_on_the_way() {
     ], "{table}");
     let whole = world.result("whole");
     assert_eq!(whole.0.lines().count(), 6, "{}", whole.0);
-    for (number, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {
-        interrupt(world.ablate("parts", &steps), Duration::from_millis(200 + 300 * number as u64), signal);
+    let count = paths(&world.path("whole")).len();
+    for (signal, part) in [("-KILL", 1), ("-TERM", 4), ("-KILL", 8)] {
+        interrupt(world.ablate("parts", &steps), signal, &world.path("parts"), part * count / 10);
     }
     succeed(world.ablate("parts", &steps));
     assert_eq!(world.result("parts"), whole);

@@ -5,7 +5,6 @@ mod program;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anodiff::models::resnet::{ResNetClassifier, ResNetConfig};
 use anodiff::testing::{Scattered, miniature};
@@ -44,8 +43,8 @@ fn one_table_of_all_sources_whatever_happens_on_the_way() {
     assert_eq!(csv.lines().count(), 1 + 6 * 3, "each source's object and its two types: {csv}");
     assert_eq!(json["rows"][0]["metrics"]["pixel_auroc"]["values"].as_array().unwrap().len(), 2);
 
-    for (number, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {
-        interrupt(world.evaluate("parts", &arguments), Duration::from_millis(150 + 150 * number as u64), signal);
+    for (signal, count) in [("-KILL", 2), ("-TERM", 6), ("-KILL", 12)] {
+        interrupt(world.evaluate("parts", &arguments), signal, &world.path("parts"), count);
     }
     succeed(world.evaluate("parts", &arguments));
     assert_eq!(results(&world.path("parts")), (csv.clone(), json));

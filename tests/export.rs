@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use program::{World, interrupt, refused, succeed};
+use program::{World, refused, succeed};
 
 impl World {
     /// With a learned run and eight pairs.
@@ -42,7 +42,11 @@ fn pairs_are_filtered_and_exported_and_embeddings_too() {
     fs::write(world.path("two.txt"), "plate/test/dot/000001.png\nplate/test/dot/000005.png\n").unwrap();
     for (format, file) in [("anomalib", "plate.yaml"), ("coco", "instances.json"), ("yolo", "data.yaml")] {
         let arguments = ["--generated", "pairs", "--data", "data", "--keep", "two.txt", "--json"];
-        interrupt(world.export(format, format, &arguments), Duration::from_millis(15), "-KILL");
+        // Over so soon that nothing can be waited for: killed wherever it is.
+        let mut child = world.export(format, format, &arguments).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(15));
+        child.kill().unwrap();
+        child.wait().unwrap();
         let output = succeed(world.export(format, format, &arguments));
         let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((&result["files"][0], &result["pairs"]), (&file.into(), &2.into()));

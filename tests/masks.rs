@@ -4,9 +4,7 @@ mod program;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anodiff::anomaly::learned::Kind;
 use anodiff::anomaly::mask_source::{MaskSource, Masks, Request};
@@ -17,7 +15,7 @@ use anodiff::data::mask_rules::share_on;
 use anodiff::data::picture::Picture;
 use anodiff::models::base::BaseModel;
 use anodiff::nn::Placement;
-use program::{World, interrupt, refused, succeed};
+use program::{World, files, interrupt, refused, succeed};
 
 impl World {
     fn train_masks(&self, out: &str, arguments: &[&str]) -> Command {
@@ -35,22 +33,6 @@ impl World {
     }
 }
 
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.to_string_lossy().ends_with(".tmp") {
-                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
     let world = World::new();
@@ -58,8 +40,8 @@ fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
     let output = succeed(world.train_masks("run", &["--json"]));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((result["steps"].as_u64(), result["types"].as_u64()), (Some(8), Some(2)));
-    for (number, signal) in ["-KILL", "-TERM"].into_iter().enumerate() {
-        interrupt(world.train_masks("again", &["--resume"]), Duration::from_millis(100 + 90 * number as u64), signal);
+    for (signal, count) in [("-KILL", 1), ("-TERM", 4)] {
+        interrupt(world.train_masks("again", &["--resume"]), signal, &world.path("again"), count);
     }
     succeed(world.train_masks("again", &["--resume"]));
     for name in ["masks/masks.safetensors", "masks/log.jsonl"] {
@@ -71,8 +53,8 @@ fn masks_are_learned_drawn_and_used_whatever_happens_on_the_way() {
     assert_eq!(rows.as_array().unwrap().len(), 2);
     assert_eq!(rows[0]["masks"], 5);
     assert!((0.0..=1.0).contains(&rows[0]["acceptance_rate"].as_f64().unwrap()), "{rows}");
-    for after in [60, 150] {
-        interrupt(world.masks("parts", &["--batch-size", "1"]), Duration::from_millis(after), "-KILL");
+    for (signal, count) in [("-KILL", 1), ("-TERM", 4)] {
+        interrupt(world.masks("parts", &["--batch-size", "1"]), signal, &world.path("parts"), count);
     }
     succeed(world.masks("parts", &["--batch-size", "3", "--threads", "1"]));
     assert_eq!(files(&world.path("whole")), files(&world.path("parts")));

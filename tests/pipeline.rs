@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anodiff::tensor::random::Sampler;
-use program::{World, interrupt, refused, succeed};
+use program::{World, files, interrupt, paths, refused, succeed};
 
 /// Everything so small that a run takes a few seconds.
 const CONFIG: &str = "
@@ -52,27 +51,18 @@ impl World {
 
 /// All files that do not depend on the clock, the folder's name, or where a run was interrupted: not the events for TensorBoard, not the flags of a
 /// stage, not the checkpoint before the last.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !name.ends_with(".tmp") && !name.contains("tfevents") && !name.contains(".previous.") && name != "config.toml" {
-                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    found
+fn lasting(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let lasts = |path: &Path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        !name.contains("tfevents") && !name.contains(".previous.") && name != "config.toml"
+    };
+    files(folder).into_iter().filter(|(path, _)| lasts(path)).collect()
 }
 
 #[track_caller]
 fn assert_same(whole: &Path, other: &Path, parts: &[&str]) {
     for part in parts {
-        let (whole, other) = (files(&whole.join(part)), files(&other.join(part)));
+        let (whole, other) = (lasting(&whole.join(part)), lasting(&other.join(part)));
         assert_eq!(whole.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>(), "{part}");
         let differing: Vec<_> = whole.iter().filter(|(name, bytes)| other[*name] != **bytes).map(|(name, _)| name).collect();
         assert!(differing.is_empty(), "{part}: {differing:?}");
@@ -92,19 +82,20 @@ fn killed_at_random_points_it_ends_with_the_same_bytes() {
     let report = fs::read_to_string(whole.join("report.html")).unwrap();
     assert!(report.contains("<h2>Generated pairs: generated</h2>") && report.contains("<h2>Inspection networks: evaluation</h2>"));
 
-    let mut sampler = Sampler::new(1, "moments", &[]);
-    for _ in 0..14 {
+    // Every stage is hit: the moments are spread over all files that the whole run leaves.
+    let (count, mut sampler) = (paths(&whole).len(), Sampler::new(1, "moments", &[]));
+    for moment in 0..14 {
         let signal = *sampler.pick(&["-KILL", "-KILL", "-TERM", "-INT"]);
-        interrupt(world.pipeline("killed", &[]), Duration::from_millis(30 + sampler.below(700) as u64), signal);
+        interrupt(world.pipeline("killed", &[]), signal, &world.path("killed"), 1 + moment * count / 15 + sampler.below(count / 15));
     }
     succeed(world.pipeline("killed", &[]));
     assert_same(&whole, &world.path("killed"), &["run", "masks", "generated", "filter", "evaluation", "stages"]);
     // Nothing left to do: at once, and nothing changes.
-    let before = files(&whole);
+    let before = lasting(&whole);
     let output = succeed(world.pipeline("whole", &["--json"]));
     let last: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((last["complete"].as_bool(), last["stages"].as_array().unwrap().len()), (Some(true), 0));
-    assert!(files(&whole) == before);
+    assert!(lasting(&whole) == before);
 }
 
 #[test]

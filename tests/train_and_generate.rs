@@ -2,14 +2,12 @@
 
 mod program;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anodiff::testing::miniature;
-use program::{World, interrupt, refused, succeed};
+use program::{World, files, interrupt, refused, succeed};
 
 impl World {
     fn train(&self, out: &str, arguments: &[&str]) -> Command {
@@ -23,22 +21,6 @@ impl World {
     }
 }
 
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn train_then_generate_whatever_happens_on_the_way() {
     let world = World::new();
@@ -49,8 +31,8 @@ fn train_then_generate_whatever_happens_on_the_way() {
     assert!(result["loss"].as_f64().unwrap() > 0.0);
     assert!(world.path("run/validation/step-000008.png").is_file());
 
-    for (number, signal) in ["-KILL", "-TERM", "-INT"].into_iter().enumerate() {
-        interrupt(world.train("again", &["--resume"]), Duration::from_millis(120 + 90 * number as u64), signal);
+    for (signal, count) in [("-KILL", 1), ("-TERM", 4), ("-INT", 5)] {
+        interrupt(world.train("again", &["--resume"]), signal, &world.path("again"), count);
     }
     succeed(world.train("again", &["--resume"]));
     assert_eq!(learned("run"), learned("again"));
@@ -60,12 +42,11 @@ fn train_then_generate_whatever_happens_on_the_way() {
     let intermediates = world.path("whole/intermediates");
     assert!(files(&intermediates).len() >= 6 * 4);
     fs::remove_dir_all(intermediates).unwrap();
-    for after in [60, 110, 170, 240] {
-        interrupt(world.generate("parts", &["--batch-size", "1"]), Duration::from_millis(after), "-KILL");
+    for (signal, count) in [("-KILL", 1), ("-TERM", 3), ("-KILL", 5), ("-INT", 7)] {
+        interrupt(world.generate("parts", &["--batch-size", "1"]), signal, &world.path("parts"), count);
     }
     succeed(world.generate("parts", &["--batch-size", "3", "--threads", "1"]));
-    let leftover = |name: &PathBuf| name.to_string_lossy().ends_with(".tmp");
-    let parts: BTreeMap<_, _> = files(&world.path("parts")).into_iter().filter(|(name, _)| !leftover(name)).collect();
+    let parts = files(&world.path("parts"));
     assert_eq!(files(&world.path("whole")), parts);
     // One thread computes, and no other waits for it in vain.
     succeed(world.generate("alone", &["--threads", "1"]));
@@ -122,4 +103,18 @@ fn wrong_arguments_and_input_are_refused() {
     miniature::model(&world.path("model"), 2);
     refused(world.generate("out", &[]), &["base model"]);
     assert!(!world.path("out/plate").exists() && !world.path("data/plate/manifest.jsonl").exists(), "no pair was written");
+}
+
+#[test]
+fn what_does_not_fit_in_memory_ends_in_a_sentence() {
+    let world = World::new();
+    let limited = |name: &str, kilobytes: u32, batch: &str| {
+        let train = world.train(name, &["--batch-size", batch, "--steps", "1", "--resolution", "64"]);
+        let mut command = Command::new("bash");
+        command.current_dir(world.folder.path()).args(["-c", &format!("ulimit -v {kilobytes} && exec \"$@\""), "bash"]);
+        command.arg(train.get_program()).args(train.get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    refused(limited("much", 1_000_000, "1000"), &["memory is full", "MB wanted", "--batch-size"]);
+    succeed(limited("little", 1_000_000, "4"));
 }

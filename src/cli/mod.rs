@@ -34,13 +34,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::device::Device;
+use crate::device::{Device, cpu};
 use crate::error::{self, Context, Result};
-use crate::invalid_input;
 use crate::nn::Placement;
 use crate::profiling::verification::ensure_verified;
 use crate::tensor::DType;
 use crate::training::progress::note;
+use crate::{input_error, invalid_input};
 
 /// Learns an industrial defect from a handful of pictures and generates pixel-aligned defect image/mask pairs.
 #[derive(Debug, Parser)]
@@ -297,10 +297,21 @@ pub fn main() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
+    cpu::when_memory_is_full(end_for_want_of_memory);
     match cli.globals.apply(&cli.command).and_then(|()| run(&cli.command, &cli.globals)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// The last words when a tensor does not fit in the host's memory. Files are whole or not there, so the same command can go on after this.
+fn end_for_want_of_memory(bytes: usize) -> ! {
+    let error = input_error!(
+        "the machine's memory is full: {} MB wanted for one tensor; use a smaller --batch-size or --resolution (train --dry-run says what a training takes)",
+        bytes.div_ceil(1_000_000)
+    );
+    fail(&error);
+    std::process::exit(2)
 }
 
 /// One line on stderr: the error and what led to it.

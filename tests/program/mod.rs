@@ -2,10 +2,11 @@
 
 #![allow(dead_code)] // each test binary uses its part
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anodiff::testing::miniature;
 
@@ -70,12 +71,44 @@ pub fn refused(mut command: Command, parts: &[&str]) -> String {
     text
 }
 
-/// Sends SIGKILL or SIGTERM after a while; what the command had done by then is of no concern.
-pub fn interrupt(mut command: Command, after: Duration, signal: &str) {
+/// Paths of the files below a folder, relative to it, without those that are being written (`.tmp`). A folder that is not there yet has none.
+pub fn paths(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for path in fs::read_dir(next).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_none_or(|extension| extension != "tmp") {
+                found.push(path.strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Those files with their bytes.
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    paths(folder).into_iter().map(|path| (path.clone(), fs::read(folder.join(path)).unwrap())).collect()
+}
+
+/// Sends a command SIGKILL (`-KILL`), SIGTERM or SIGINT as soon as so many files are in its folder. It has to be at work then, and to end as that signal ends it.
+#[track_caller]
+pub fn interrupt(mut command: Command, signal: &str, folder: &Path, count: usize) {
     let mut child = command.spawn().unwrap();
-    std::thread::sleep(after);
-    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    child.wait().unwrap();
+    let start = Instant::now();
+    while paths(folder).len() < count {
+        assert!(child.try_wait().unwrap().is_none(), "{command:?} ended with {} files, {count} expected before", paths(folder).len());
+        assert!(start.elapsed() < Duration::from_secs(120), "{command:?}: waited in vain for {count} files");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success(), "{command:?} had ended");
+    let output = child.wait_with_output().unwrap();
+    let expected = match signal {
+        "-TERM" => Some(143),
+        "-INT" => Some(130),
+        _ => None,
+    };
+    assert_eq!(output.status.code(), expected, "{signal} at {count} files, {command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The one JSON file in a folder.

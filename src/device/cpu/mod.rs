@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, OnceLock};
 
 use half::{bf16, f16};
 
@@ -134,6 +134,10 @@ struct Free<T> {
 
 /// Buffers under this size are left to the allocator, which serves them well.
 const SMALLEST_BYTES: usize = 64 << 10;
+/// Buffers from this size on are asked for, since the allocator ends the program without a word where memory is full.
+const PROBED_BYTES: usize = 1 << 20;
+/// What has to be left then.
+const SPARE_BYTES: usize = 256 << 20;
 /// What all free buffers of one element type may hold together.
 pub const MOST_FREE_BYTES: usize = 512 << 20;
 
@@ -159,6 +163,12 @@ impl<T: Element> Pool<T> {
                 return elements;
             }
         }
+        if bytes >= PROBED_BYTES && !is_granted::<T>(length) {
+            *self.lock() = Free { by_capacity: BTreeMap::new(), bytes: 0 };
+            if !is_granted::<T>(length) {
+                refused(bytes);
+            }
+        }
         vec![T::default(); length]
     }
 
@@ -179,6 +189,27 @@ impl<T: Element> Pool<T> {
             let Some(&largest) = free.by_capacity.keys().next_back() else { break };
             drop(free.pop(largest));
         }
+    }
+}
+
+/// Whether the system has memory for so many elements, and something left for all that is no tensor.
+fn is_granted<T>(length: usize) -> bool {
+    Vec::<T>::new().try_reserve_exact(length.saturating_add(SPARE_BYTES / size_of::<T>())).is_ok()
+}
+
+/// Who says that memory is full, and ends the program.
+static WHEN_FULL: OnceLock<fn(usize) -> !> = OnceLock::new();
+
+/// Has `last_words` called with the number of bytes wanted when the system refuses memory for a tensor. An op cannot go on without, so there is no return.
+/// Without this it panics. The first call counts.
+pub fn when_memory_is_full(last_words: fn(usize) -> !) {
+    let _ = WHEN_FULL.set(last_words);
+}
+
+fn refused(bytes: usize) -> ! {
+    match WHEN_FULL.get() {
+        Some(last_words) => last_words(bytes),
+        None => panic!("memory is full: {bytes} bytes wanted for a tensor"),
     }
 }
 
