@@ -37,6 +37,7 @@ use crate::device::Device;
 use crate::error::{self, Context, Result};
 use crate::invalid_input;
 use crate::nn::Placement;
+use crate::process::write_stderr;
 use crate::profiling::verification::ensure_verified;
 use crate::tensor::DType;
 use crate::training::progress::note;
@@ -304,6 +305,6 @@ pub fn main() -> ExitCode {
 
 /// One line on stderr: the error and what led to it.
 fn fail(error: &error::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    write_stderr(format_args!("error: {error:#}"));
     ExitCode::from(error::exit_code(error) as u8)
 }
