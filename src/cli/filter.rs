@@ -77,7 +77,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     outside_of_data(&out, &arguments.data)?;
     let dataset = Dataset::scan(&arguments.data)?;
     let base = BaseModel::load(arguments.model.as_deref(), globals.f32_placement()?)?;
-    signals::install()?;
     let mut progress: Option<Progress> = None;
     let scores = filter::score(&arguments.generated, &dataset, &base, SplitRule::Default, &limits, &mut |done, total| {
         progress.get_or_insert_with(|| Progress::new("filter", "pair", total as u64, 0)).update(done as u64, "");

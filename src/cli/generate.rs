@@ -104,7 +104,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let dataset = Dataset::scan(&arguments.data)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
-    signals::install()?;
     let order = Order {
         base: &base,
         learned: &learned,

@@ -96,7 +96,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let (masks, preset, side) = arguments.source(&base)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
-    signals::install()?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let mut rows = Vec::with_capacity(kinds.len());
     for kind in &kinds {

@@ -41,11 +41,12 @@ use crate::process::write_stderr;
 use crate::profiling::verification::ensure_verified;
 use crate::tensor::DType;
 use crate::training::progress::note;
+use crate::training::signals;
 
 /// Learns an industrial defect from a handful of pictures and generates pixel-aligned defect image/mask pairs.
 #[derive(Debug, Parser)]
 #[command(name = "anodiff", version, propagate_version = true, args_override_self = true, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done; 2 wrong arguments or input; 130 interrupted, state saved; 1 anything else.\n\
+#[command(after_help = "Exit codes: 0 done; 2 wrong arguments or input; 130 (SIGINT) or 143 (SIGTERM) interrupted, state saved; 1 anything else.\n\
     Start with `anodiff demo`: it makes a small data set, learns its defects and writes a report.\n\n\
     Environment, all of it for GPUs:\n  \
     ANODIFF_CACHE=DIR     folder of compiled kernels, verdicts and times; shared by processes and machines [default: ~/.cache/anodiff]\n  \
@@ -142,6 +143,10 @@ impl Globals {
             invalid_input!("--device {}: this command computes on the CPU alone in this version; use --device cpu", self.device);
         }
         self.dtype()?;
+        signals::outlive_file_size_limit()?;
+        if command.saves_its_state() {
+            signals::install()?;
+        }
         match self.threads {
             Some(0) => invalid_input!("--threads 0: expected at least 1"),
             Some(threads) if threads > 1024 => invalid_input!("--threads {threads}: expected at most 1024"),
@@ -256,6 +261,24 @@ impl Command {
                 | Self::Ablate(_)
         );
         computes || matches!(self, Self::Check(_) | Self::Info(_) | Self::Kernels(_))
+    }
+
+    /// Whether the command looks for signals between its steps, and goes on where it was when it is given again. Any other ends at once by a signal.
+    fn saves_its_state(&self) -> bool {
+        matches!(
+            self,
+            Self::Demo(_)
+                | Self::Train(_)
+                | Self::TrainMasks(_)
+                | Self::Masks(_)
+                | Self::Generate(_)
+                | Self::Filter(_)
+                | Self::Evaluate(_)
+                | Self::Pipeline(_)
+                | Self::Quality(_)
+                | Self::Ablate(_)
+                | Self::Pretrain(_)
+        )
     }
 }
 

@@ -15,7 +15,6 @@ use crate::evaluation::quality::{self, Judges, MEASURES, Plan, table};
 use crate::models::lpips::Network;
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
-use crate::training::signals;
 use crate::{files, invalid_input};
 
 /// `anodiff quality`: what to measure, and with which networks.
@@ -78,7 +77,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let split = if arguments.preset == "official" { SplitRule::Official } else { SplitRule::Default };
     let plan = Plan { judges, side: arguments.resolution, split };
     let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &Resolved { quality: arguments })?;
-    signals::install()?;
     let rows = table::rows(&quality::measure(&dataset, &generated, &plan, folder.path())?);
     let result = table::json(&rows, &plan);
     files::write_bytes_atomic(&folder.path().join("quality.csv"), table::csv(&rows).as_bytes())?;

@@ -28,8 +28,7 @@ use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::training::embeddings::{self, Options};
 use crate::training::progress::{Progress, note};
-use crate::training::run_folder::RunFolder;
-use crate::training::signals;
+use crate::training::run_folder::{FolderLock, RunFolder};
 use measure::Measured;
 
 /// Pairs of each type whose way from noise to picture is kept for the report.
@@ -139,7 +138,7 @@ fn learn(arguments: &Arguments, globals: &Globals, base: &BaseModel, dataset: &D
 
 fn generate(arguments: &Arguments, globals: &Globals, base: &BaseModel, learned: &Learned, dataset: &Dataset, out: &Path) -> Result<()> {
     files::create_folder(out)?;
-    signals::install()?;
+    let _lock = FolderLock::acquire(out)?;
     for kind in &learned.metadata.kinds {
         let order = Order {
             base,
