@@ -9,7 +9,7 @@ use super::flags::Selection;
 use super::folders::outside_of_data;
 use super::train::resolution;
 use super::train_masks::mask_file;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::learned::Kind;
 use crate::anomaly::learned_masks::LearnedMasks;
 use crate::anomaly::mask_set::{self, Acceptance, MaskOrder, produce_masks};
@@ -38,8 +38,8 @@ pub struct Arguments {
     /// Data set with the real masks and the normal pictures, on whose objects masks are put
     #[arg(long, value_name = "ROOT")]
     data: PathBuf,
-    /// How many masks of each type the folder shall hold
-    #[arg(long, value_name = "N")]
+    /// How many masks of each type the folder shall hold, at most a million
+    #[arg(long, value_name = "N", value_parser = numbers::count::<u64>, allow_negative_numbers = true)]
     count: u64,
     /// Folder for <object>/<type>/*.png and masks.jsonl
     #[arg(long, value_name = "DIR")]
@@ -54,22 +54,22 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Side of the masks in pixels [default: the learned masks', or what the base model was made for]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::side, allow_negative_numbers = true)]
     resolution: Option<usize>,
     /// Denoising steps of a learned mask [default: the run's preset]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::denoising_steps, allow_negative_numbers = true)]
     steps: Option<usize>,
     /// Noise of the sampler, 0 to 1 [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     eta: Option<f64>,
     /// Guidance against the empty prompt, 1 for none [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::guidance)]
     guidance: Option<f64>,
     /// A pixel is set when its brightness, -1 to 1, is above this [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::threshold)]
     threshold: Option<f64>,
-    /// Masks drawn together; no mask depends on it
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    /// Masks drawn together, at most 1024; no mask depends on it
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the masks: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n
     #[arg(long, default_value = "1/1", value_name = "SHARE")]

@@ -17,6 +17,7 @@ mod generate;
 mod info;
 mod kernels;
 mod masks;
+mod numbers;
 pub mod output;
 mod pipeline;
 mod pretrain;
@@ -74,10 +75,10 @@ pub struct Globals {
     #[arg(long, global = true, default_value = "f32", value_name = "TYPE", help_heading = "Global options")]
     pub dtype: String,
     /// Seed of all random numbers; the same seed gives the same files
-    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Global options")]
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Global options", allow_negative_numbers = true)]
     pub seed: u64,
-    /// CPU threads [default: one per core]; results do not depend on it
-    #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
+    /// CPU threads, at most 1024 [default: one per core]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options", value_parser = numbers::threads, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// TOML file with values for any flags, in one table per command; flags on the command line win
@@ -147,17 +148,10 @@ impl Globals {
         if command.saves_its_state() {
             signals::install()?;
         }
-        match self.threads {
-            Some(0) => invalid_input!("--threads 0: expected at least 1"),
-            Some(threads) if threads > 1024 => invalid_input!("--threads {threads}: expected at most 1024"),
-            // The main thread is one of the pool's: handing each of a step's thousands of ops to other threads and sleeping meanwhile costs more than some
-            // of the ops do.
-            threads => rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.unwrap_or(0))
-                .use_current_thread()
-                .build_global()
-                .context("starting the thread pool"),
-        }
+        // The main thread is one of the pool's: handing each of a step's thousands of ops to other threads and sleeping meanwhile costs more than some of
+        // the ops do.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).use_current_thread();
+        pool.build_global().context("starting the thread pool")
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, default_value = "vgg", value_name = "NETWORK")]
     lpips_network: String,
     /// Side of the pictures for LPIPS, in pixels; distances depend on it
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N", allow_negative_numbers = true)]
     resolution: usize,
     /// Which real pairs were trained on: default (the first third) or official (as the released program)
     #[arg(long, value_name = "PRESET", default_value = "default", value_parser = ["default", "official"])]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
 use super::train::resolution;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::learned_masks::{LEARNED_MASKS, LearnedMasks};
 use crate::anomaly::presets::{MaskPreset, PresetName};
@@ -44,15 +44,15 @@ pub struct Arguments {
     #[serde(flatten)]
     selection: Selection,
     /// Optimisation steps of the whole run [default: the preset's for each type]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<usize>, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
     /// Learning rate [default: the preset's]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::learning_rate)]
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
     /// Side of the masks in pixels [default: that of the run's learned file, or what the base model was made for]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::side, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<usize>,
     #[command(flatten)]
@@ -80,7 +80,7 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let options = arguments.course.options()?;
+    let options = arguments.course.options();
     outside_of_data(&arguments.out, &arguments.data)?;
     PresetName::parse(&arguments.preset)?;
     let dataset = arguments.selection.scan(&arguments.data)?;

@@ -11,7 +11,7 @@ use crate::anomaly::generated_set::{DIGITS, MOST_PAIRS};
 use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::places::{Place, Places};
-use crate::anomaly::presets::PresetName;
+use crate::anomaly::presets::{MOST_BATCH, PresetName};
 use crate::anomaly::shard::Shard;
 use crate::data::dataset::{Dataset, check_name};
 use crate::data::json_lines::JsonLines;
@@ -129,8 +129,8 @@ impl MaskOrder<'_> {
         if self.count == 0 || self.count > MOST_PAIRS {
             invalid_input!("--count {}: expected 1 to {MOST_PAIRS}", self.count);
         }
-        if self.batch_size == 0 {
-            invalid_input!("--batch-size 0: expected at least 1");
+        if self.batch_size == 0 || self.batch_size > MOST_BATCH {
+            invalid_input!("--batch-size {}: expected 1 to {MOST_BATCH}", self.batch_size);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::anomaly::generated_set::MOST_PAIRS;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::places::Places;
-use crate::anomaly::presets::GenerationPreset;
+use crate::anomaly::presets::{GenerationPreset, MOST_BATCH};
 use crate::anomaly::shard::Shard;
 use crate::data::dataset::Dataset;
 use crate::digest::hexadecimal;
@@ -48,8 +48,8 @@ impl Order<'_> {
         if self.count == 0 || self.count > MOST_PAIRS {
             invalid_input!("--count {}: expected 1 to {MOST_PAIRS}", self.count);
         }
-        if self.batch_size == 0 {
-            invalid_input!("--batch-size 0: expected at least 1");
+        if self.batch_size == 0 || self.batch_size > MOST_BATCH {
+            invalid_input!("--batch-size {}: expected 1 to {MOST_BATCH}", self.batch_size);
         }
         Ok(())
     }
