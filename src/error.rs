@@ -30,7 +30,7 @@ impl fmt::Display for Interrupted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "interrupted by signal {}; the state is saved, the same command goes on with it (train and pretrain: with --resume)",
+            "interrupted by signal {}; the state is saved, the same command goes on with it (train, train-masks and pretrain: with --resume)",
             self.signal
         )
     }

@@ -1,6 +1,14 @@
-//! The process's memory and processor time as Linux counts them, and the memory that is left.
+//! The process's stderr, its memory and processor time as Linux counts them, and the memory that is left.
 
+use std::fmt::Display;
 use std::fs;
+use std::io::{self, Write};
+
+/// Writes a line to stderr. Where that fails, because it is a closed pipe or a file on a full disk, nothing happens: `eprintln!` would panic and hide the
+/// exit code.
+pub fn write_stderr(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
 
 /// The most memory that the process has held at once, in bytes, since its start or the last [`reset_peak`]; `None` where the kernel does not say.
 pub fn peak_bytes() -> Option<u64> {

@@ -78,7 +78,7 @@ fn classes_are_told_apart_and_wrong_input_is_refused() {
     refused(world.evaluate("new", &["--sources", "real", "--objects", "plait"]), &["plate"]);
     refused(world.evaluate("new", &["--sources", "real", "--resolution", "40"]), &["multiple of 32"]);
     refused(world.evaluate("new", &["--sources", "real", "--seeds", "0"]), &["--seeds 0"]);
-    refused(world.evaluate("new", &["--sources", "real", "--batch-size", "0"]), &["--batch-size 0"]);
+    refused(world.evaluate("new", &["--sources", "real", "--batch-size", "0"]), &["'0' for '--batch-size"]);
     refused(world.evaluate("new", &["--sources", "real", "--learning-rate", "-1"]), &["--learning-rate"]);
     refused(world.evaluate("data", &["--sources", "real"]), &["inside"]);
 }

@@ -113,6 +113,16 @@ fn nothing_is_left_unwritten() {
     }
 }
 
+/// They panic where stdout or stderr is closed; `cli::output` and `process::write_stderr` do not.
+#[test]
+fn output_survives_closed_pipes() {
+    for (name, text) in sources().into_iter().filter(|(name, _)| !name.ends_with("/tests.rs") && !name.contains("/tests/")) {
+        let code = code(&text);
+        let found = code.split(|c| !is_word(c) && c != '!').find(|word| ["println!", "eprintln!", "print!", "eprint!"].contains(word));
+        assert!(found.is_none(), "{name} contains {}", found.unwrap_or_default());
+    }
+}
+
 #[test]
 fn every_variable_of_the_environment_is_in_the_help() {
     let help = fs::read_to_string(root().join("cli/mod.rs")).expect("src/cli/mod.rs");

@@ -133,7 +133,7 @@ fn wrong_input_is_refused() {
     refused(world.train_masks("data/run", &[]), &["inside"]);
     refused(world.masks("out", &[]), &["train-masks"]);
     refused(world.masks("out", &["--source", "nowhere"]), &["nowhere"]);
-    refused(world.masks("out", &["--source", "real", "--count", "0"]), &["--count 0"]);
+    refused(world.masks("out", &["--source", "real", "--count", "0"]), &["'0' for '--count"]);
     refused(world.masks("out", &["--source", "real", "--shard", "3/2"]), &["--shard 3/2"]);
     succeed(world.train_masks("run", &["--types", "dot"]));
     refused(world.masks("out", &["--threshold", "2"]), &["--threshold"]);

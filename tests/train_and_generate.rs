@@ -74,7 +74,7 @@ fn wrong_arguments_and_input_are_refused() {
     refused(world.train("run", &["--preset", "fast"]), &["--preset fast"]);
     refused(world.train("run", &["--learning-rate", "NaN"]), &["--learning-rate"]);
     refused(world.train("run", &["--learning-rate", "-1"]), &["--learning-rate"]);
-    refused(world.train("run", &["--accumulate", "0"]), &["--accumulate 0"]);
+    refused(world.train("run", &["--accumulate", "0"]), &["'0' for '--accumulate"]);
     refused(world.train("run", &["--resolution", "33"]), &["--resolution 33", "multiple of 4"]);
     refused(world.train("data/run", &[]), &["--out", "inside"]);
     refused(world.train("run", &["--model", "data"]), &["data"]);
@@ -93,7 +93,7 @@ fn wrong_arguments_and_input_are_refused() {
     refused(world.train("run", &["--types", "line", "--resume"]), &["types", "another"]);
     refused(world.generate("out", &["--type", "line"]), &["plate+line", "plate+dot"]);
     refused(world.generate("out", &["--object", "../data"]), &["../data"]);
-    refused(world.generate("out", &["--count", "0"]), &["--count 0"]);
+    refused(world.generate("out", &["--count", "0"]), &["'0' for '--count"]);
     refused(world.generate("out", &["--steps", "0"]), &["--steps"]);
     refused(world.generate("out", &["--eta", "2"]), &["--eta"]);
     refused(world.generate("out", &["--reweight", "on"]), &["--reweight on"]);

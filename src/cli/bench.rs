@@ -25,7 +25,7 @@ pub struct Arguments {
     #[command(flatten)]
     work: Work,
     /// Timed runs of each pass
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true)]
     runs: usize,
     /// Predict times on an H100 from shapes and compiled kernels in place of measuring: without a GPU; needs --random and libnvrtc
     ///
@@ -47,13 +47,13 @@ pub(super) struct Work {
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Height and width of the image in pixels [default: the model's own; 256 with --random]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     size: Option<usize>,
     /// Images in one pass [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<usize>,
     /// Denoising steps of a generation [default: the default preset's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<usize>,
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::flags::Localizer;
 use super::folders::outside_of_data;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::data::dataset::{Dataset, KeepList, SplitRule};
 use crate::device::Device;
 use crate::error::{Context, Result};
@@ -65,28 +65,28 @@ pub struct Arguments {
     #[command(flatten)]
     #[serde(flatten)]
     localizer: Localizer,
-    /// Epochs of 500 pictures
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    /// Epochs of 500 pictures, at most a million
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = numbers::epochs, allow_negative_numbers = true)]
     epochs: u64,
     /// Optimisation steps, in place of --epochs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<u64>, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
     /// The most generated pairs of a type
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = numbers::count::<usize>, allow_negative_numbers = true)]
     pairs_per_type: usize,
     /// Also train a ResNet-34 to tell the types apart, where the source has types
     #[arg(long)]
     classify: bool,
-    /// Channels of the classifier's first stage
-    #[arg(long, default_value_t = 64, value_name = "N")]
+    /// Channels of the classifier's first stage, at most 512
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = numbers::width, allow_negative_numbers = true)]
     classifier_width: usize,
     /// ImageNet weights that the ResNet-34 starts from: safetensors with torchvision's names [default: random]
     #[arg(long, value_name = "FILE", requires = "classify")]
     #[serde(skip_serializing_if = "Option::is_none")]
     classifier_weights: Option<PathBuf>,
     /// Optimisation steps of the classifier [default: 30 epochs of 500 pictures]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<u64>, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     classifier_steps: Option<u64>,
     /// Keep the trained U-Nets as localizer.safetensors

@@ -80,7 +80,6 @@ pub(super) struct Row {
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let Checked { limits, out, dataset } = arguments.check()?;
     let base = BaseModel::load(arguments.model.as_deref(), globals.f32_placement()?)?;
-    signals::install()?;
     let mut progress: Option<Progress> = None;
     let scores = filter::score(&arguments.generated, &dataset, &base, SplitRule::Default, &limits, &mut |done, total| {
         progress.get_or_insert_with(|| Progress::new("filter", "pair", total as u64, 0)).update(done as u64, "");

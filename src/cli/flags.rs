@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::numbers;
 use crate::data::dataset::Dataset;
 use crate::error::Result;
 use crate::evaluation::localization::Settings;
@@ -39,18 +40,18 @@ impl Selection {
 #[derive(Clone, Debug, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Course {
-    /// Examples computed together [default: the preset's]
-    #[arg(long, value_name = "N")]
+    /// Examples computed together, at most 1024 [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_size: Option<usize>,
-    /// Batches whose gradients make one step: less memory, same step
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Batches whose gradients make one step: less memory, same step; at most 1024
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = numbers::accumulate, allow_negative_numbers = true)]
     accumulate: usize,
     /// Steps between checkpoints; one more at the end and on signals
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = numbers::interval_or_none, allow_negative_numbers = true)]
     checkpoint_every: u64,
     /// Steps between validation pictures, 0 for none
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = numbers::interval_or_none, allow_negative_numbers = true)]
     validate_every: u64,
     /// Go on with the run in --out; the result is bit by bit that of a run without interruption
     #[arg(long)]
@@ -65,14 +66,8 @@ impl Course {
     }
 
     /// The rest, for the training loop.
-    ///
-    /// # Errors
-    /// An input error where no batch would make a step.
-    pub(super) fn options(&self) -> Result<Options> {
-        if self.accumulate == 0 {
-            invalid_input!("--accumulate 0: expected at least 1");
-        }
-        Ok(Options { accumulate: self.accumulate, checkpoint_every: self.checkpoint_every, validate_every: self.validate_every })
+    pub(super) fn options(&self) -> Options {
+        Options { accumulate: self.accumulate, checkpoint_every: self.checkpoint_every, validate_every: self.validate_every }
     }
 }
 
@@ -80,20 +75,20 @@ impl Course {
 #[derive(Clone, Debug, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Localizer {
-    /// Trainings of each kind, with seeds --seed, --seed + 1, …
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Trainings of each kind, with seeds --seed, --seed + 1, …; at most 1000
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]
     seeds: u64,
-    /// Side of the localisation network's pictures in pixels, a multiple of 32
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    /// Side of the localisation network's pictures in pixels, a multiple of 32, at most 2048
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = numbers::side, allow_negative_numbers = true)]
     resolution: usize,
-    /// Channels of its first stage; time grows with the square
-    #[arg(long, default_value_t = 64, value_name = "N")]
+    /// Channels of its first stage; time grows with the square, at most 512
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = numbers::width, allow_negative_numbers = true)]
     width: usize,
-    /// Pictures of a step
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    /// Pictures of a step, at most 1024
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     pub(super) batch_size: usize,
     /// Adam's learning rate; it falls to a fifth after 80 % of the steps and again after 90 %
-    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1e-4, value_name = "F", allow_negative_numbers = true, value_parser = numbers::learning_rate)]
     pub(super) learning_rate: f64,
 }
 

@@ -16,6 +16,7 @@ use crate::models::unet::AttentionWeights;
 use crate::nn::Placement;
 use crate::ops::{self, MaskedMean};
 use crate::tensor::{DType, Tensor};
+use crate::training::progress::note;
 use crate::weights::{self, Archive};
 
 /// `anodiff forward`: what to run on what.
@@ -161,7 +162,8 @@ impl Inputs {
         let known = part.inputs();
         let unused: Vec<&str> = self.archive.names().filter(|name| !known.contains(name)).collect();
         if !unused.is_empty() {
-            eprintln!("note: {} has tensors that are no inputs here: {}; inputs are {}", self.archive.label(), unused.join(", "), known.join(", "));
+            let (label, unused, known) = (self.archive.label(), unused.join(", "), known.join(", "));
+            note(&format!("note: {label} has tensors that are no inputs here: {unused}; inputs are {known}"));
         }
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
 use super::train_masks::mask_file;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::generated_set::{Finished, Manifest, NAME, check_amounts};
 use crate::anomaly::generation::Glimpse;
 use crate::anomaly::learned::{Kind, Learned};
@@ -47,8 +47,8 @@ pub struct Arguments {
     /// Defect type, as the folder in the data set is called
     #[arg(long = "type", value_name = "NAME")]
     defect: String,
-    /// How many pairs of the type the folder shall hold
-    #[arg(long, value_name = "N")]
+    /// How many pairs of the type the folder shall hold, at most a million
+    #[arg(long, value_name = "N", value_parser = numbers::count::<u64>, allow_negative_numbers = true)]
     count: u64,
     /// Folder for the pairs
     #[arg(long, value_name = "DIR")]
@@ -64,19 +64,19 @@ pub struct Arguments {
     #[arg(long, value_name = "MODE")]
     reweight: Option<String>,
     /// Denoising steps [default: the run's preset]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::denoising_steps, allow_negative_numbers = true)]
     steps: Option<usize>,
     /// Noise of the sampler, 0 (deterministic) to 1 [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     eta: Option<f64>,
     /// Classifier-free guidance, 1 for none [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::guidance)]
     guidance: Option<f64>,
     /// Share of the starting noise's coarse part (local means) that stays inside the mask, 0 to 1: less gives steadier colours [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     coarse_noise: Option<f64>,
-    /// Images computed together; no image depends on it
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    /// Images computed together, at most 1024; no image depends on it
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the pairs: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n; all shares may run at once on one folder
     #[arg(long, default_value = "1/1", value_name = "SHARE")]
@@ -110,7 +110,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let settings = arguments.settings(&learned.metadata.preset)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
-    signals::install()?;
     let order = Order {
         base: &base,
         learned: &learned,

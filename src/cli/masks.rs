@@ -9,7 +9,7 @@ use super::flags::Selection;
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
 use super::train_masks::mask_file;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::generated_set::check_amounts;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::learned_masks::LearnedMasks;
@@ -40,8 +40,8 @@ pub struct Arguments {
     /// Data set with the real masks and the normal pictures, on whose objects masks are put
     #[arg(long, value_name = "ROOT")]
     data: PathBuf,
-    /// How many masks of each type the folder shall hold
-    #[arg(long, value_name = "N")]
+    /// How many masks of each type the folder shall hold, at most a million
+    #[arg(long, value_name = "N", value_parser = numbers::count::<u64>, allow_negative_numbers = true)]
     count: u64,
     /// Folder for <object>/<type>/*.png and masks.jsonl
     #[arg(long, value_name = "DIR")]
@@ -56,22 +56,22 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Side of the masks in pixels [default: the learned masks', or what the base model was made for]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::side, allow_negative_numbers = true)]
     resolution: Option<usize>,
     /// Denoising steps of a learned mask [default: the run's preset]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::denoising_steps, allow_negative_numbers = true)]
     steps: Option<usize>,
     /// Noise of the sampler, 0 to 1 [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     eta: Option<f64>,
     /// Guidance against the empty prompt, 1 for none [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::guidance)]
     guidance: Option<f64>,
     /// A pixel is set when its brightness, -1 to 1, is above this [default: the run's preset]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::threshold)]
     threshold: Option<f64>,
-    /// Masks drawn together; no mask depends on it
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    /// Masks drawn together, at most 1024; no mask depends on it
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the masks: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n
     #[arg(long, default_value = "1/1", value_name = "SHARE")]
@@ -103,7 +103,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let (masks, preset, side) = arguments.source(&base, &limits)?;
     files::create_folder(&arguments.out)?;
     let _lock = FolderLock::acquire_share(&arguments.out, &shard.suffix())?;
-    signals::install()?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     let mut rows = Vec::with_capacity(kinds.len());
     for kind in &kinds {

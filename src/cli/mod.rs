@@ -18,6 +18,7 @@ mod info;
 mod kernels;
 mod masks;
 mod model_limits;
+mod numbers;
 pub mod output;
 mod pipeline;
 mod pretrain;
@@ -37,15 +38,17 @@ use serde::Serialize;
 use crate::device::{Device, cpu};
 use crate::error::{self, Context, Result};
 use crate::nn::Placement;
+use crate::process::write_stderr;
 use crate::profiling::verification::ensure_verified;
 use crate::tensor::DType;
 use crate::training::progress::note;
+use crate::training::signals;
 use crate::{input_error, invalid_input};
 
 /// Learns an industrial defect from a handful of pictures and generates pixel-aligned defect image/mask pairs.
 #[derive(Debug, Parser)]
 #[command(name = "anodiff", version, propagate_version = true, args_override_self = true, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done; 2 wrong arguments or input; 130 interrupted, state saved; 1 anything else.\n\
+#[command(after_help = "Exit codes: 0 done; 2 wrong arguments or input; 130 (SIGINT) or 143 (SIGTERM) interrupted, state saved; 1 anything else.\n\
     Start with `anodiff demo`: it makes a small data set, learns its defects and writes a report.\n\n\
     Environment, all of it for GPUs:\n  \
     ANODIFF_CACHE=DIR     folder of compiled kernels, verdicts and times; shared by processes and machines [default: ~/.cache/anodiff]\n  \
@@ -73,10 +76,10 @@ pub struct Globals {
     #[arg(long, global = true, default_value = "f32", value_name = "TYPE", help_heading = "Global options")]
     pub dtype: String,
     /// Seed of all random numbers; the same seed gives the same files
-    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Global options")]
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Global options", allow_negative_numbers = true)]
     pub seed: u64,
-    /// CPU threads [default: one per core]; results do not depend on it
-    #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
+    /// CPU threads, at most 1024 [default: one per core]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options", value_parser = numbers::threads, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// TOML file with values for any flags, in one table per command; flags on the command line win
@@ -142,17 +145,14 @@ impl Globals {
             invalid_input!("--device {}: this command computes on the CPU alone in this version; use --device cpu", self.device);
         }
         self.dtype()?;
-        match self.threads {
-            Some(0) => invalid_input!("--threads 0: expected at least 1"),
-            Some(threads) if threads > 1024 => invalid_input!("--threads {threads}: expected at most 1024"),
-            // The main thread is one of the pool's: handing each of a step's thousands of ops to other threads and sleeping meanwhile costs more than some
-            // of the ops do.
-            threads => rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.unwrap_or(0))
-                .use_current_thread()
-                .build_global()
-                .context("starting the thread pool"),
+        signals::outlive_file_size_limit()?;
+        if command.saves_its_state() {
+            signals::install()?;
         }
+        // The main thread is one of the pool's: handing each of a step's thousands of ops to other threads and sleeping meanwhile costs more than some of
+        // the ops do.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).use_current_thread();
+        pool.build_global().context("starting the thread pool")
     }
 }
 
@@ -257,6 +257,24 @@ impl Command {
         );
         computes || matches!(self, Self::Check(_) | Self::Info(_) | Self::Kernels(_))
     }
+
+    /// Whether the command looks for signals between its steps, and goes on where it was when it is given again. Any other ends at once by a signal.
+    fn saves_its_state(&self) -> bool {
+        matches!(
+            self,
+            Self::Demo(_)
+                | Self::Train(_)
+                | Self::TrainMasks(_)
+                | Self::Masks(_)
+                | Self::Generate(_)
+                | Self::Filter(_)
+                | Self::Evaluate(_)
+                | Self::Pipeline(_)
+                | Self::Quality(_)
+                | Self::Ablate(_)
+                | Self::Pretrain(_)
+        )
+    }
 }
 
 fn run(command: &Command, globals: &Globals) -> Result<()> {
@@ -316,6 +334,6 @@ fn end_for_want_of_memory(bytes: usize) -> ! {
 
 /// One line on stderr: the error and what led to it.
 fn fail(error: &error::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    write_stderr(format_args!("error: {error:#}"));
     ExitCode::from(error::exit_code(error) as u8)
 }

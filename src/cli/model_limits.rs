@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
+use super::numbers::MOST_SIDE;
 use crate::diffusion::{Schedule, ddim};
 use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::{BaseModel, Outline};
-
-/// The largest side of images in pixels.
-const LARGEST_SIDE: usize = 2048;
 
 /// The sizes and steps that flags may ask of a base model.
 pub(super) struct ModelLimits {
@@ -30,8 +28,8 @@ impl ModelLimits {
     /// The side of the images, a whole number of latent cells: the one that `--resolution` asks for, or what the model was made for.
     pub(super) fn resolution(&self, asked: Option<usize>) -> Result<usize> {
         let (side, cell) = (asked.unwrap_or(self.resolution), self.cell);
-        if side == 0 || !side.is_multiple_of(cell) || side > LARGEST_SIDE {
-            invalid_input!("--resolution {side}: expected a multiple of {cell} (the autoencoder's latent cell) up to {LARGEST_SIDE}");
+        if side == 0 || !side.is_multiple_of(cell) || side > MOST_SIDE {
+            invalid_input!("--resolution {side}: expected a multiple of {cell} (the autoencoder's latent cell) up to {MOST_SIDE}");
         }
         Ok(side)
     }

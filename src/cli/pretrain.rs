@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::{Globals, output};
+use crate::cli::{Globals, numbers, output};
 use crate::error::Result;
 use crate::invalid_input;
 use crate::models::base::BaseModel;
@@ -33,19 +33,19 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Stage::All)]
     stage: Stage,
     /// Steps of the autoencoder [default: the recipe's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<u64>, allow_negative_numbers = true)]
     steps_vae: Option<u64>,
     /// Steps of the diffusion model [default: the recipe's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<u64>, allow_negative_numbers = true)]
     steps_diffusion: Option<u64>,
-    /// Pictures a step, in both stages [default: the recipe's]
-    #[arg(long, value_name = "N")]
+    /// Pictures a step, at most 1024, in both stages [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: Option<usize>,
     /// Steps between two checkpoints
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = numbers::interval, allow_negative_numbers = true)]
     checkpoint_every: u64,
     /// Steps between two previews
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = numbers::interval, allow_negative_numbers = true)]
     preview_every: u64,
 }
 
@@ -67,16 +67,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     }
     if let Some(batch) = arguments.batch_size {
         (recipe.autoencoder.batch, recipe.denoiser.batch) = (batch, batch);
-    }
-    let positive = [
-        ("--steps-vae", recipe.autoencoder.steps),
-        ("--steps-diffusion", recipe.denoiser.steps),
-        ("--batch-size", recipe.denoiser.batch as u64),
-        ("--checkpoint-every", arguments.checkpoint_every),
-        ("--preview-every", arguments.preview_every),
-    ];
-    if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
-        invalid_input!("{flag} 0: expected at least 1");
     }
     let placement = globals.placement()?;
     if placement.dtype != DType::F32 {

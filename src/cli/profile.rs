@@ -33,10 +33,10 @@ pub struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,..", default_values_t = [Part::UnetForward])]
     parts: Vec<Part>,
     /// Rows of each table on stdout
-    #[arg(long, value_name = "N", default_value_t = 25)]
+    #[arg(long, value_name = "N", default_value_t = 25, allow_negative_numbers = true)]
     top: usize,
     /// Parts of a layer's path that are told apart: 2 sums up all of unet.mid_block [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     depth: Option<usize>,
     /// Write all rows and the totals there, as JSON
     #[arg(long, value_name = "FILE")]

@@ -15,7 +15,6 @@ use crate::evaluation::quality::{self, Judges, MEASURES, Plan, table};
 use crate::models::lpips::Network;
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
-use crate::training::signals;
 use crate::{files, invalid_input};
 
 /// `anodiff quality`: what to measure, and with which networks.
@@ -49,7 +48,7 @@ pub struct Arguments {
     #[arg(long, default_value = "vgg", value_name = "NETWORK")]
     lpips_network: String,
     /// Side of the pictures for LPIPS, in pixels; distances depend on it
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N", allow_negative_numbers = true)]
     resolution: usize,
     /// Which real pairs were trained on: default (the first third) or official (as the released program)
     #[arg(long, value_name = "PRESET", default_value = "default", value_parser = ["default", "official"])]
@@ -78,7 +77,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let split = if arguments.preset == "official" { SplitRule::Official } else { SplitRule::Default };
     let plan = Plan { judges, side: arguments.resolution, split };
     let folder = RunFolder::open(&arguments.out, arguments.out.exists(), &Resolved { quality: arguments })?;
-    signals::install()?;
     let rows = table::rows(&quality::measure(&dataset, &generated, &plan, folder.path())?);
     let result = table::json(&rows, &plan);
     files::write_bytes_atomic(&folder.path().join("quality.csv"), table::csv(&rows).as_bytes())?;

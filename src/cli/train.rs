@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::inversion::split_rule;
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::presets::{ConditioningMode, Preset, PresetName};
@@ -48,15 +48,15 @@ pub struct Arguments {
     #[serde(flatten)]
     selection: Selection,
     /// Optimisation steps [default: the preset's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<usize>, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
     /// Learning rate of the embeddings; the encoder's follows in proportion [default: the preset's]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::learning_rate)]
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
     /// Side of the images in pixels [default: what the base model was made for]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::side, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<usize>,
     /// Prompt templates, one a line with {} for the defect [default: the preset's]
@@ -71,12 +71,12 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder_weights: Option<PathBuf>,
-    /// How many times a defect is magnified at most where it is learned, and later drawn; 1 for whole pictures [default: the preset's]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    /// How many times a defect is magnified at most, 1 to 8, where it is learned, and later drawn; 1 for whole pictures [default: the preset's]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::close_up)]
     #[serde(skip_serializing_if = "Option::is_none")]
     close_up: Option<f64>,
     /// How many of a type's training pairs are told apart by a look of their own; defects are drawn with mixtures of looks; 0 for none [default: the preset's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::looks, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     looks: Option<usize>,
     #[command(flatten)]
@@ -155,7 +155,7 @@ impl Arguments {
     /// Refuses what cannot work, as far as it shows before weights are read. Nothing is written.
     pub(super) fn check(&self) -> Result<Checked> {
         let preset = self.preset()?;
-        let options = self.course.options()?;
+        let options = self.course.options();
         let templates = match &self.templates {
             Some(path) => Templates::load(path).context("--templates")?,
             None => Templates::built_in(preset.templates),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::learned_masks::{LEARNED_MASKS, LearnedMasks};
 use crate::anomaly::presets::{MaskPreset, PresetName};
@@ -45,15 +45,15 @@ pub struct Arguments {
     #[serde(flatten)]
     selection: Selection,
     /// Optimisation steps of the whole run [default: the preset's for each type]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::steps::<usize>, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
     /// Learning rate [default: the preset's]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::learning_rate)]
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
     /// Side of the masks in pixels [default: that of the run's learned file, or what the base model was made for]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::side, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<usize>,
     #[command(flatten)]
@@ -114,7 +114,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 impl Arguments {
     /// Refuses what cannot work, as far as it shows before weights are read. Nothing is written.
     pub(super) fn check(&self) -> Result<Checked> {
-        let options = self.course.options()?;
+        let options = self.course.options();
         outside_of_data(&self.out, &self.data)?;
         // Before the data set, on whose types the rest of the preset depends.
         PresetName::parse(&self.preset)?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::localization::{Job, plan, state};
 use super::sources::batch;
 use super::test_set::TestSet;
+use crate::anomaly::presets::{MOST_BATCH, MOST_STEPS};
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, bail};
@@ -37,10 +38,11 @@ pub struct Settings {
 impl Settings {
     /// Refuses what cannot be trained.
     pub fn check(&self) -> Result<()> {
-        if !(1..=512).contains(&self.width) || self.steps == 0 || self.batch == 0 {
+        if !(1..=512).contains(&self.width) || !(1..=MOST_STEPS as u64).contains(&self.steps) || !(1..=MOST_BATCH).contains(&self.batch) {
             let Self { width, steps, batch, .. } = self;
             invalid_input!(
-                "a classifier of width {width}, {steps} steps of {batch} pictures: expected a width of 1 to 512 and at least 1 of the rest"
+                "a classifier of width {width}, {steps} steps of {batch} pictures: expected a width of 1 to 512, 1 to {MOST_STEPS} steps, 1 to \
+                 {MOST_BATCH} pictures"
             );
         }
         Ok(())

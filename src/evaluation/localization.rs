@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::scores::{Prediction, image_score};
 use super::sources::{Material, Source, Specimen, batch};
 use super::test_set::TestSet;
+use crate::anomaly::presets::{MOST_BATCH, MOST_STEPS};
 use crate::autograd::Var;
 use crate::device::Device;
 use crate::error::{Result, bail};
@@ -45,8 +46,11 @@ impl Settings {
         if self.resolution == 0 || !self.resolution.is_multiple_of(SIDE_MULTIPLE) || self.resolution > 2048 {
             invalid_input!("--resolution {}: expected a multiple of {SIDE_MULTIPLE} up to 2048", self.resolution);
         }
-        if self.steps == 0 || self.batch == 0 {
-            invalid_input!("{} steps of {} pictures: expected at least 1 of each", self.steps, self.batch);
+        if !(1..=MOST_STEPS as u64).contains(&self.steps) {
+            invalid_input!("--steps {}: expected 1 to {MOST_STEPS}", self.steps);
+        }
+        if !(1..=MOST_BATCH).contains(&self.batch) {
+            invalid_input!("--batch-size {}: expected 1 to {MOST_BATCH}", self.batch);
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             invalid_input!("--learning-rate {}: expected a finite number above 0", self.learning_rate);

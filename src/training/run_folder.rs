@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::training::progress::note;
+use crate::training::signals;
 use crate::{input_error, invalid_input};
 
 /// The settings that the run really used.
@@ -32,6 +33,7 @@ impl RunFolder {
     /// # Errors
     /// Exit code 2: another process works on the folder; it is not empty and `resume` is false; `resume` and it holds something else than a run.
     pub fn open(path: &Path, resume: bool, config: &impl Serialize) -> Result<Self> {
+        signals::check()?;
         files::create_folder(path)?;
         let lock = FolderLock::acquire(path)?;
         let occupied = occupied(path)?;
@@ -108,6 +110,8 @@ impl FolderLock {
 
     /// The lock, or who has it.
     fn take(folder: &Path, suffix: &str) -> Result<std::result::Result<Self, String>> {
+        // What comes before, such as loading a model, does not look for signals.
+        signals::check()?;
         let path = folder.join(format!("run{suffix}.lock"));
         loop {
             let failed = |error: io::Error| input_error!("cannot lock the folder {}: {error}", folder.display());

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use libc::{SIGINT, SIGTERM, SIGUSR1};
+use libc::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::error::{Context, Error, Interrupted, Result};
@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Interrupted, Result};
 /// The last signal that came; 0 before the first.
 static LAST: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// From here on the signals are noted rather than deadly. Calling it again does nothing.
+/// From here on the signals are noted rather than deadly. The command line calls it before a command that looks here. Calling it again does nothing.
 pub fn install() -> Result<()> {
     let mut outcome = Ok(());
     LAST.get_or_init(|| {
@@ -35,6 +35,12 @@ fn register(last: &Arc<AtomicUsize>) -> io::Result<()> {
         flag::register_usize(signal, Arc::clone(last), signal.unsigned_abs() as usize)?;
     }
     Ok(())
+}
+
+/// From here on a write beyond the limit on a file's size (`ulimit -f`) is an error like that of a full disk, and no signal that ends the process.
+pub fn outlive_file_size_limit() -> Result<()> {
+    // A handler that does nothing of use: the write returns its error once the signal is not deadly.
+    flag::register(SIGXFSZ, Arc::default()).map(drop).context("cannot listen for signals")
 }
 
 /// The signal that asked this process to end, if one did.

@@ -17,6 +17,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::anomaly::learned::Kind;
+use crate::anomaly::presets::MOST_BATCH;
 use crate::anomaly::shard::Shard;
 use crate::data::dataset::check_name;
 use crate::error::Result;
@@ -32,7 +33,7 @@ pub(super) const DIGITS: usize = 6;
 /// The most pairs of one type, given by the digits of a stem.
 pub const MOST_PAIRS: u64 = 1_000_000;
 
-/// Refuses a number of pairs of a type, or of masks for them, that a folder cannot hold, and batches of none; `flag` sets the size of a batch.
+/// Refuses a number of pairs of a type, or of masks for them, that a folder cannot hold, and batches of none or too many; `flag` sets the size of a batch.
 ///
 /// # Errors
 /// Exit code 2.
@@ -40,8 +41,8 @@ pub fn check_amounts(count: u64, flag: &str, batch_size: usize) -> Result<()> {
     if count == 0 || count > MOST_PAIRS {
         invalid_input!("--count {count}: expected 1 to {MOST_PAIRS}");
     }
-    if batch_size == 0 {
-        invalid_input!("{flag} 0: expected at least 1");
+    if batch_size == 0 || batch_size > MOST_BATCH {
+        invalid_input!("{flag} {batch_size}: expected 1 to {MOST_BATCH}");
     }
     Ok(())
 }

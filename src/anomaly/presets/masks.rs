@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AugmentationKind, ConditioningMode, LatentDraw, Optimizer, Preset, PresetName};
+use super::{AugmentationKind, ConditioningMode, LatentDraw, MOST_BATCH, MOST_STEPS, MOST_TOKENS, Optimizer, Preset, PresetName, check_count};
 use crate::anomaly::templates::TemplateSet;
 use crate::error::Result;
 use crate::invalid_input;
@@ -97,15 +97,13 @@ impl MaskPreset {
     /// Refuses numbers that cannot work; `--flag` names stand where the command line sets them.
     pub fn check(&self) -> Result<()> {
         let sampling = &self.sampling;
-        for (value, what) in [
-            (self.tokens, "mask tokens (k')"),
-            (self.steps, "--steps of training"),
-            (self.batch_size, "--batch-size"),
-            (sampling.steps, "--steps of masks"),
+        for (value, most, what) in [
+            (self.tokens, MOST_TOKENS, "mask tokens (k')"),
+            (self.steps, MOST_STEPS, "--steps of training"),
+            (self.batch_size, MOST_BATCH, "--batch-size"),
+            (sampling.steps, MOST_STEPS, "--steps of masks"),
         ] {
-            if value == 0 {
-                invalid_input!("{what}: expected at least 1, found 0");
-            }
+            check_count(value, most, what)?;
         }
         let rate = self.optimizer.learning_rate;
         if !(rate.is_finite() && rate > 0.0) {

@@ -215,11 +215,23 @@ impl GenerationPreset {
     }
 }
 
-/// More than a few-shot data set has pairs.
-const MOST_LOOKS: usize = 1024;
+/// The most optimisation steps of a training: years.
+pub const MOST_STEPS: usize = 1_000_000_000;
 
-/// Beyond, a picture of 512 pixels would be a blur of 64.
-const MOST_CLOSE_UP: f64 = 8.0;
+/// The most examples, pictures or masks that are computed together.
+pub const MOST_BATCH: usize = 1024;
+
+/// The most batches whose gradients make one step.
+pub const MOST_ACCUMULATE: usize = 1024;
+
+/// The most rows of an embedding; prompts have room for fewer.
+const MOST_TOKENS: usize = 1024;
+
+/// More than a few-shot data set has pairs.
+pub const MOST_LOOKS: usize = 1024;
+
+/// The largest magnification. Beyond, a picture of 512 pixels would be a blur of 64.
+pub const MOST_CLOSE_UP: f64 = 8.0;
 
 /// The magnification that runs and pairs without one were made with.
 pub(in crate::anomaly) fn whole_picture() -> f64 {
@@ -265,6 +277,14 @@ pub struct Preset {
     pub generation: GenerationPreset,
 }
 
+/// Refuses a number that is not in `1..=most`.
+fn check_count(value: usize, most: usize, what: &str) -> Result<()> {
+    if value == 0 || value > most {
+        invalid_input!("{what}: expected 1 to {most}, found {value}");
+    }
+    Ok(())
+}
+
 impl Preset {
     /// The numbers of a preset.
     pub fn new(name: PresetName) -> Self {
@@ -278,16 +298,14 @@ impl Preset {
     /// Refuses numbers that cannot work; `--flag` names stand where the command line sets them.
     pub fn check(&self) -> Result<()> {
         let training = &self.training;
-        for (value, what) in [
-            (self.anomaly_tokens, "anomaly tokens (k)"),
-            (self.spatial_tokens.max(usize::from(self.encoder == EncoderKind::None)), "spatial tokens (n)"),
-            (training.steps, "--steps of training"),
-            (training.batch_size, "--batch-size"),
-            (self.generation.steps, "--steps of generation"),
+        for (value, most, what) in [
+            (self.anomaly_tokens, MOST_TOKENS, "anomaly tokens (k)"),
+            (self.spatial_tokens.max(usize::from(self.encoder == EncoderKind::None)), MOST_TOKENS, "spatial tokens (n)"),
+            (training.steps, MOST_STEPS, "--steps of training"),
+            (training.batch_size, MOST_BATCH, "--batch-size"),
+            (self.generation.steps, MOST_STEPS, "--steps of generation"),
         ] {
-            if value == 0 {
-                invalid_input!("{what}: expected at least 1, found 0");
-            }
+            check_count(value, most, what)?;
         }
         if self.encoder == EncoderKind::None && self.spatial_tokens > 0 {
             invalid_input!("spatial tokens (n): expected 0 without a spatial encoder, found {}", self.spatial_tokens);

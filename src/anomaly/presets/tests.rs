@@ -29,6 +29,13 @@ fn numbers_that_cannot_work_are_refused() {
     let mut preset = Preset::new(PresetName::Default);
     preset.training.optimizer.learning_rate = -1.0;
     assert!(preset.check().unwrap_err().to_string().contains("--learning-rate"));
+    for batch_size in [0, MOST_BATCH + 1, usize::MAX] {
+        let mut preset = Preset::new(PresetName::Default);
+        preset.training.batch_size = batch_size;
+        assert!(preset.check().unwrap_err().to_string().contains(&format!("--batch-size: expected 1 to 1024, found {batch_size}")));
+        let preset = MaskPreset { batch_size, ..MaskPreset::new(PresetName::Default, 1) };
+        assert!(preset.check().unwrap_err().to_string().contains("--batch-size"));
+    }
     for close_up in [0.5, 9.0, f64::NAN] {
         let preset = Preset { close_up, ..Preset::new(PresetName::Default) };
         assert!(preset.check().unwrap_err().to_string().contains("--close-up"));

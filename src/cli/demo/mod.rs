@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::generate::Watch;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::learned::{Kind, Learned};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{Preset, PresetName};
@@ -24,12 +24,10 @@ use crate::data::dataset::Dataset;
 use crate::data::demo::{self, Plan};
 use crate::error::Result;
 use crate::files;
-use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::training::embeddings::{self, Options};
 use crate::training::progress::{Progress, note};
-use crate::training::run_folder::RunFolder;
-use crate::training::signals;
+use crate::training::run_folder::{FolderLock, RunFolder};
 use measure::Measured;
 
 /// Pairs of each type whose way from noise to picture is kept for the report.
@@ -48,10 +46,10 @@ pub struct Arguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<PathBuf>,
     /// Training steps, for all types together
-    #[arg(long, default_value_t = 1200, value_name = "N")]
+    #[arg(long, default_value_t = 1200, value_name = "N", value_parser = numbers::steps::<usize>, allow_negative_numbers = true)]
     steps: usize,
     /// Pairs to generate of each type
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = numbers::count::<u64>, allow_negative_numbers = true)]
     count: u64,
 }
 
@@ -84,9 +82,6 @@ struct Outcome {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    if arguments.steps == 0 || arguments.count == 0 {
-        invalid_input!("--steps {} --count {}: expected at least 1 of each", arguments.steps, arguments.count);
-    }
     let started = Instant::now();
     let base = BaseModel::load(arguments.model.as_deref(), globals.placement()?)?;
     files::create_folder(&arguments.out)?;
@@ -139,7 +134,7 @@ fn learn(arguments: &Arguments, globals: &Globals, base: &BaseModel, dataset: &D
 
 fn generate(arguments: &Arguments, globals: &Globals, base: &BaseModel, learned: &Learned, dataset: &Dataset, out: &Path) -> Result<()> {
     files::create_folder(out)?;
-    signals::install()?;
+    let _lock = FolderLock::acquire(out)?;
     for kind in &learned.metadata.kinds {
         let order = Order {
             base,

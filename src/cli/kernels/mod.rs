@@ -14,6 +14,7 @@ use crate::error::{Result, bail};
 use crate::files;
 use crate::invalid_input;
 use crate::profiling::verification;
+use crate::training::progress::note;
 
 /// `anodiff kernels`: what to do with them.
 #[derive(Debug, Args)]
@@ -159,7 +160,7 @@ fn compile(chosen: &Compile, globals: &Globals) -> Result<()> {
     let variants = chosen.variants()?;
     let compiler = Compiler::find()?;
     let cache = if chosen.no_cache { None } else { Cache::of_user() };
-    let results = compile_all(&variants, cache.as_ref(), |variant| eprintln!("compiled {variant}"))?;
+    let results = compile_all(&variants, cache.as_ref(), |variant| note(&format!("compiled {variant}")))?;
     let results = results.into_iter().collect::<Result<Vec<Compiled>>>()?;
     if let Some(folder) = &chosen.out {
         write_binaries(folder, &variants, &results)?;

@@ -15,6 +15,7 @@ use crate::device::DType;
 use crate::digest::hexadecimal;
 use crate::error::{Result, bail};
 use crate::invalid_input;
+use crate::process::write_stderr;
 
 /// One compilation: a kernel for an element type and an architecture.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +78,7 @@ impl Variant {
         };
         let entry = cache::Entry { binary, log: outcome.log };
         if let Some(error) = cache.and_then(|cache| cache.write(&name, &entry).err()) {
-            eprintln!("note: compiled kernels are not kept: {error:#}");
+            write_stderr(format_args!("note: compiled kernels are not kept: {error:#}"));
         }
         Ok(Compiled { binary: entry.binary, log: entry.log, cached: false, seconds: started.elapsed().as_secs_f64() })
     }

@@ -4,7 +4,6 @@
 
 mod line;
 
-use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use line::Snapshot;
 pub use line::duration;
 
-use crate::process;
+use crate::process::{self, write_stderr};
 
 /// Time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -27,14 +26,9 @@ static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 pub fn note(text: &str) {
     let shown = SHOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     match shown.as_ref() {
-        Some(bar) => bar.suspend(|| write_line(text)),
-        None => write_line(text),
+        Some(bar) => bar.suspend(|| write_stderr(text)),
+        None => write_stderr(text),
     }
-}
-
-/// Not `eprintln!`, which panics when stderr is closed.
-fn write_line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// How far a known amount of work has come.
@@ -77,7 +71,7 @@ impl Progress {
         match (&self.bar, terminal_width()) {
             (Some(bar), Some(width)) => bar.set_message(coloured(&line::fitted(&self.snapshot(), width))),
             (Some(_), None) => {}
-            (None, _) => write_line(&line::plain(&self.snapshot())),
+            (None, _) => write_stderr(line::plain(&self.snapshot())),
         }
     }
 
@@ -97,7 +91,7 @@ impl Progress {
         if let Some(bytes) = process::peak_bytes() {
             text.push_str(&format!(", peak memory {} MB", bytes.div_ceil(1_000_000)));
         }
-        write_line(&text);
+        write_stderr(&text);
     }
 
     /// Units a second since the start of this process's part; `None` before the first.
