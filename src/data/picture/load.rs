@@ -38,6 +38,11 @@ impl Decoded {
         self.format == ImageFormat::Jpeg
     }
 
+    /// Whether it has no colours.
+    pub(in crate::data) fn is_grey(&self) -> bool {
+        !self.image.color().has_color()
+    }
+
     /// The sample that stands for full brightness: 255, 65535, or 1 of floats.
     pub(in crate::data) fn largest(&self) -> f32 {
         match self.bytes_per_sample() {

@@ -52,7 +52,9 @@ impl Picture {
         if largest == 255.0 {
             decoded.for_each_pixel(|pixel| pixels.extend(pixel.map(from_level)));
         } else {
-            decoded.for_each_pixel(|pixel| pixels.extend(pixel.map(|x| from_unit(x / largest))));
+            // As the `image` crate rounds: grey by the reciprocal, colours by division.
+            let (is_grey, factor) = (decoded.is_grey(), 1.0 / largest);
+            decoded.for_each_pixel(|pixel| pixels.extend(pixel.map(|x| from_unit(if is_grey { x * factor } else { x / largest }))));
         }
         Ok(Self { width, height, pixels })
     }
