@@ -51,18 +51,18 @@ fn the_papers_five_rows_whatever_happens_on_the_way() {
 #[test]
 fn wrong_input_is_refused() {
     let world = World::new();
-    refused(world.ablate("out", &["--train-steps", "0"]), &["--steps of training"]);
-    refused(world.ablate("out", &["--count", "0"]), &["--count 0"]);
+    refused(world.ablate("out", &["--train-steps", "0"]), &["--train-steps", "1 to"]);
+    refused(world.ablate("out", &["--count", "0"]), &["--count", "1 to 1000000"]);
     refused(world.ablate("out", &["--preset", "papr"]), &["--preset papr"]);
     refused(world.ablate("out", &["--objects", "plait"]), &["plate"]);
     refused(world.ablate("out", &["--resolution", "40"]), &["multiple of 32"]);
     refused(world.ablate("out", &["--seeds", "0"]), &["--seeds 0"]);
     refused(world.ablate("data/out", &[]), &["inside"]);
-    refused(world.ablate("out", &["--denoising-steps", "0"]), &["--steps of generation"]);
+    refused(world.ablate("out", &["--denoising-steps", "0"]), &["--denoising-steps", "1 to"]);
     refused(world.ablate("out", &["--denoising-steps", "5000"]), &["--denoising-steps", "5000", "1000"]);
-    refused(world.ablate("out", &["--count", "2000000"]), &["--count 2000000", "1000000"]);
-    refused(world.ablate("out", &["--images-together", "0"]), &["--images-together 0"]);
-    refused(world.ablate("out", &["--batch-size", "0"]), &["--batch-size 0"]);
+    refused(world.ablate("out", &["--count", "2000000"]), &["2000000", "--count", "1 to 1000000"]);
+    refused(world.ablate("out", &["--images-together", "0"]), &["--images-together", "1 to 1024"]);
+    refused(world.ablate("out", &["--batch-size", "0"]), &["--batch-size", "1 to 1024"]);
     refused(world.ablate("out", &["--steps", "0"]), &["--steps 0"]);
     refused(world.ablate("out", &["--learning-rate", "-1"]), &["--learning-rate -1"]);
     refused(world.ablate("out", &["--masks", "learned"]), &["--masks learned"]);

@@ -62,8 +62,8 @@ fn pairs_are_filtered_and_exported_and_embeddings_too() {
 #[test]
 fn wrong_input_is_refused() {
     let world = World::with_pairs();
-    refused(world.filter(&["--least-change", "2"]), &["--least-change 2"]);
-    refused(world.filter(&["--most-distance", "0"]), &["--most-distance 0"]);
+    refused(world.filter(&["--least-change", "2"]), &["'2' for '--least-change"]);
+    refused(world.filter(&["--most-distance", "0"]), &["'0' for '--most-distance"]);
     refused(world.filter(&["--generated", "run", "--out", "lists"]), &["no generated pair"]);
     refused(world.filter(&["--out", "data/lists"]), &["inside"]);
     refused(world.export("voc", "out", &[]), &["anomalib", "yolo"]);

@@ -135,31 +135,31 @@ fn settings_of_any_stage_are_refused_before_the_first_begins() {
     let world = world();
     for (table, values, parts) in [
         ("check", "types = ['dot']", &["--types"][..]),
-        ("train", "steps = 0", &["--steps of training", "found 0"]),
+        ("train", "steps = 0", &["'0' for '--steps", "1 to"]),
         ("train", "resolution = 33", &["--resolution 33", "multiple of 4"]),
         ("train", "templates = 'nowhere.txt'", &["--templates", "nowhere.txt"]),
         ("train", "encoder-weights = 'nowhere.safetensors'", &["--encoder-weights", "nowhere.safetensors"]),
         ("train", "types = ['dot']", &["--types", "plate+line"]),
         ("train", "preset = 'paper'", &["preset = \"paper\"", "--preset=default"]),
         ("train", "model = 'other'", &["model = \"other\"", "--model=model"]),
-        ("train-masks", "batch-size = 0", &["--batch-size", "found 0"]),
+        ("train-masks", "batch-size = 0", &["'0' for '--batch-size", "1 to 1024"]),
         ("train-masks", "seed = 7", &["seed = 7", "--seed=0"]),
-        ("masks", "steps = 0", &["--steps of masks", "found 0"]),
+        ("masks", "steps = 0", &["'0' for '--steps", "1 to"]),
         ("masks", "steps = 1001", &["--steps", "1001", "1000"]),
-        ("masks", "threshold = 2", &["--threshold", "found 2"]),
-        ("masks", "batch-size = 0", &["--batch-size 0"]),
+        ("masks", "threshold = 2", &["'2' for '--threshold", "below 1"]),
+        ("masks", "batch-size = 0", &["'0' for '--batch-size", "1 to 1024"]),
         ("generate", "stps = 3", &["--stps", "--steps"]),
         ("generate", "steps = 5000", &["--steps", "5000", "1000"]),
         ("generate", "steps = 'many'", &["--steps", "many"]),
-        ("generate", "batch-size = 0", &["--batch-size 0"]),
+        ("generate", "batch-size = 0", &["'0' for '--batch-size", "1 to 1024"]),
         ("generate", "reweight = 'on'", &["--reweight on"]),
         ("generate", "masks = 'nowhere'", &["masks = \"nowhere\"", "--masks=new/masks"]),
         ("generate", "object = 'plate'\ntype = 'dot'", &["type = \"dot\"", "--type=line"]),
-        ("filter", "least-change = 7", &["--least-change 7"]),
+        ("filter", "least-change = 7", &["'7' for '--least-change"]),
         ("evaluate", "resolution = 33", &["--resolution 33", "multiple of 32"]),
         ("evaluate", "sources = ['reel']", &["--sources reel", "crop-paste"]),
         ("evaluate", "objects = ['plait']", &["plait", "plate"]),
-        ("evaluate", "batch-size = 0", &["--batch-size 0"]),
+        ("evaluate", "batch-size = 0", &["'0' for '--batch-size", "1 to 1024"]),
         ("evaluate", "classify = true\nclassifier-weights = 'nowhere.safetensors'", &["--classifier-weights", "nowhere.safetensors"]),
         ("report", "folder = 'elsewhere'", &["--folder"]),
     ] {
@@ -171,7 +171,7 @@ fn settings_of_any_stage_are_refused_before_the_first_begins() {
     }
     // Not the tables of stages that are left out.
     fs::write(world.path("settings.toml"), "[train-masks]\nsteps = 0\n[evaluate]\nwidth = 0\n").unwrap();
-    refused(world.pipeline("new", &["--masks", "real"]), &["the stage evaluate", "width"]);
+    refused(world.pipeline("new", &["--masks", "real"]), &["the stage evaluate", "'0' for '--width"]);
     fs::write(world.path("settings.toml"), CONFIG).unwrap();
     refused(world.pipeline("new", &["--model", "data"]), &["data"]);
     fs::remove_dir_all(world.path("data/plate/train")).unwrap();

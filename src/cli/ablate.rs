@@ -9,7 +9,7 @@ use super::flags::Localizer;
 use super::folders::outside_of_data;
 use super::generate::Watch;
 use super::model_limits::ModelLimits;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::anomaly::generated_set::check_amounts;
 use crate::anomaly::inversion::split_rule;
 use crate::anomaly::learned::Kind;
@@ -58,21 +58,21 @@ pub struct Arguments {
     #[arg(long)]
     all: bool,
     /// Training steps of each run [default: the preset's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::steps::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     train_steps: Option<usize>,
     /// Denoising steps of an image [default: the preset's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::denoising_steps)]
     #[serde(skip_serializing_if = "Option::is_none")]
     denoising_steps: Option<usize>,
     /// Pairs of each type and variant
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", allow_negative_numbers = true, value_parser = numbers::count::<u64>)]
     count: u64,
     /// Where masks come from: real (training masks, varied, near where they lie), scattered (anywhere on the object), procedural, or a folder of mask files
     #[arg(long, default_value = "real", value_name = "SOURCE")]
     masks: String,
     /// Images generated together; no image depends on it
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N", allow_negative_numbers = true, value_parser = numbers::batch_size)]
     images_together: usize,
     #[command(flatten)]
     #[serde(flatten)]

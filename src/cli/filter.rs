@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::folders::outside_of_data;
-use super::{Globals, output};
+use super::{Globals, numbers, output};
 use crate::data::dataset::{Dataset, SplitRule};
 use crate::error::Result;
 use crate::evaluation::filter::{self, KEEP, Limits, SCORES, Score};
@@ -38,13 +38,13 @@ pub struct Arguments {
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Least share of the mask that has to differ from the normal picture
-    #[arg(long, default_value_t = Limits::default().least_change, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = Limits::default().least_change, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     least_change: f64,
     /// Least PSNR outside the mask, in dB
-    #[arg(long, default_value_t = Limits::default().least_psnr, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = Limits::default().least_psnr, value_name = "F", allow_negative_numbers = true, value_parser = numbers::decibels)]
     least_psnr: f64,
     /// Largest distance to the nearest real defect, in multiples of the median over the type's pairs
-    #[arg(long, default_value_t = Limits::default().most_distance, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = Limits::default().most_distance, value_name = "F", allow_negative_numbers = true, value_parser = numbers::distance)]
     most_distance: f64,
 }
 

@@ -95,6 +95,16 @@ pub(super) fn share(text: &str) -> Read<f64> {
     real(text, |value| (0.0..=1.0).contains(&value), "0 to 1")
 }
 
+/// A ratio in decibels.
+pub(super) fn decibels(text: &str) -> Read<f64> {
+    real(text, f64::is_finite, "a number of decibels")
+}
+
+/// A distance that nothing reaches where it is infinite.
+pub(super) fn distance(text: &str) -> Read<f64> {
+    real(text, |value| value > 0.0, "a number above 0, or inf")
+}
+
 /// The strength of a guidance.
 pub(super) fn guidance(text: &str) -> Read<f64> {
     real(text, |value| (0.0..=MOST_GUIDANCE).contains(&value), &format!("0 to {MOST_GUIDANCE}"))

@@ -94,6 +94,8 @@ pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Sends a command SIGKILL (`-KILL`), SIGTERM or SIGINT as soon as so many files are in its folder. It has to be at work then, and to end as that signal ends it.
 #[track_caller]
 pub fn interrupt(mut command: Command, signal: &str, folder: &Path, count: usize) {
+    // What is there already says nothing of this process.
+    let count = count.max(paths(folder).len() + 1);
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
     while paths(folder).len() < count {
