@@ -64,7 +64,7 @@ fn wrong_input_is_refused() {
     refused(world.ablate("out", &["--images-together", "0"]), &["--images-together", "1 to 1024"]);
     refused(world.ablate("out", &["--batch-size", "0"]), &["--batch-size", "1 to 1024"]);
     refused(world.ablate("out", &["--steps", "0"]), &["--steps 0"]);
-    refused(world.ablate("out", &["--learning-rate", "-1"]), &["--learning-rate -1"]);
+    refused(world.ablate("out", &["--learning-rate", "-1"]), &["--learning-rate", "a number above 0"]);
     refused(world.ablate("out", &["--masks", "learned"]), &["--masks learned"]);
     refused(world.ablate("out", &["--masks", "nowhere"]), &["--masks nowhere", "scattered"]);
     // Masks that were made ahead for fewer pairs, also where a preset looks at eight together.
