@@ -257,9 +257,10 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// Names everything that the built rig depends on.
+/// Names everything that the built rig depends on; its checks know their kernels by their path.
 fn key(sanitizer: Sanitizer) -> String {
     let mut hash = Sha256::new();
+    hash.update(sources().as_os_str().as_encoded_bytes());
     for path in files(&sources(), &["cpp", "h", "rs"]) {
         hash.update(path.strip_prefix(sources()).unwrap().to_str().unwrap());
         hash.update(fs::read(&path).unwrap());
