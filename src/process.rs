@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs;
+use std::hint::black_box;
 use std::io::{self, Write};
 
 /// Writes a line to stderr. Where that fails, because it is a closed pipe or a file on a full disk, nothing happens: `eprintln!` would panic and hide the
@@ -44,6 +45,15 @@ pub fn available_bytes() -> Option<u64> {
     let group = of_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
         .or_else(|| of_group("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"));
     Some(group.map_or(free, |group| group.min(free)))
+}
+
+/// Whether the system would give as much memory now: where it does not, the allocator ends the program without a word.
+pub fn would_get(bytes: usize) -> bool {
+    let mut memory = Vec::<u8>::new();
+    let given = memory.try_reserve_exact(bytes).is_ok();
+    // The compiler must not leave out what is never used.
+    black_box(&memory);
+    given
 }
 
 /// The line that begins with `name`, in bytes.

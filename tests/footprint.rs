@@ -24,9 +24,9 @@ fn three_small_steps_foretell_the_memory_of_a_real_one() {
         preset.training.batch_size = batch;
         let templates = Templates::built_in(preset.templates);
         let before = cpu::held_bytes();
-        let mut learned = Learned::create(&base, preset, templates, kinds.clone(), side, 0).unwrap();
+        let learned = Learned::create(&base, preset, templates, kinds.clone(), side, 0).unwrap();
         let values = cpu::held_bytes() - before;
-        let footprint = Footprint::new(&base, &mut learned, &dataset, DType::F32).unwrap();
+        let footprint = Footprint::new(&base, &learned, &dataset, DType::F32).unwrap();
         assert_eq!(learned.metadata.resolution, side);
 
         let examples = Examples::load(&dataset, &learned.metadata).unwrap().draw("train", 0, 0, batch);
@@ -40,7 +40,7 @@ fn three_small_steps_foretell_the_memory_of_a_real_one() {
         assert!(error.abs() < 0.05, "{footprint:?} foretold for {batch} pictures of {side} pixels, {step} bytes taken by the step");
         // Recycled buffers may be an eighth larger than what is in them.
         assert!((1.0..1.125).contains(&(3.0 * values as f64 / footprint.trained as f64)), "{values} bytes of values, {footprint:?}");
-        let narrow = Footprint::new(&base, &mut learned, &dataset, DType::F16).unwrap();
+        let narrow = Footprint::new(&base, &learned, &dataset, DType::F16).unwrap();
         assert!(2 * narrow.model == footprint.model && narrow.step < footprint.step, "{narrow:?}");
         eprintln!("batch {batch}, {side} pixels: {} bytes foretold, {step} taken", footprint.step);
     }

@@ -137,7 +137,7 @@ impl Arguments {
         let experiment = experiment::Plan {
             sources: ablation::sources(),
             seeds,
-            localizer: self.localizer.settings("--steps", self.steps)?,
+            localizer: self.localizer.settings(self.steps)?,
             classifier: None,
             classifier_weights: None,
             split: split_rule(name),

@@ -150,11 +150,8 @@ impl Arguments {
     fn plan(&self, seed: u64, device: Device) -> Result<Plan> {
         let seeds = self.localizer.seeds(seed)?;
         let &Localizer { batch_size: batch, learning_rate, .. } = &self.localizer;
-        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(batch.max(1) as u64);
-        let localizer = match self.steps {
-            Some(steps) => self.localizer.settings("--steps", steps)?,
-            None => self.localizer.settings("--epochs", steps(self.epochs))?,
-        };
+        let steps = |epochs: u64| epochs.saturating_mul(EPOCH).div_ceil(batch as u64);
+        let localizer = self.localizer.settings(self.steps.unwrap_or_else(|| steps(self.epochs)))?;
         let classifier = classification::Settings {
             width: self.classifier_width,
             steps: self.classifier_steps.unwrap_or_else(|| steps(CLASSIFIER_EPOCHS)),

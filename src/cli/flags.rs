@@ -107,17 +107,12 @@ impl Localizer {
         }
     }
 
-    /// A training of so many steps, which `flag` sets.
+    /// A training of so many steps.
     ///
     /// # Errors
-    /// An input error for one of nothing, or as [`Settings::check`].
-    pub(super) fn settings(&self, flag: &str, steps: u64) -> Result<Settings> {
+    /// As [`Settings::check`].
+    pub(super) fn settings(&self, steps: u64) -> Result<Settings> {
         let &Self { resolution, width, batch_size, learning_rate, .. } = self;
-        for (flag, value) in [(flag, steps), ("--batch-size", batch_size as u64)] {
-            if value == 0 {
-                invalid_input!("{flag} 0: expected at least 1");
-            }
-        }
         let settings = Settings { width, resolution, steps, batch: batch_size, learning_rate };
         settings.check()?;
         Ok(settings)

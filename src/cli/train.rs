@@ -135,12 +135,12 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let base = BaseModel::load(arguments.model.as_deref(), placement)?;
     let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
     warn_of_few_pairs(&dataset, preset.name);
-    let mut learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
+    let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
     if let Some(path) = &arguments.encoder_weights {
         learned.start_encoder_from(path)?;
     }
     if arguments.dry_run {
-        return outline(&base, &mut learned, &dataset, options.accumulate, globals);
+        return outline(&base, &learned, &dataset, options.accumulate, globals);
     }
     let folder = RunFolder::open(&arguments.out, arguments.course.resume, &Resolved { seed: globals.seed, train: arguments })?;
     let (_, summary) = embeddings::train(folder.path(), &base, learned, &dataset, &options)?;
@@ -199,7 +199,7 @@ fn warn_of_few_pairs(dataset: &Dataset, preset: PresetName) {
     }
 }
 
-fn outline(base: &BaseModel, learned: &mut Learned, dataset: &Dataset, accumulate: usize, globals: &Globals) -> Result<()> {
+fn outline(base: &BaseModel, learned: &Learned, dataset: &Dataset, accumulate: usize, globals: &Globals) -> Result<()> {
     let on_cpu = matches!(Device::parse(&globals.device), Ok(Device::Cpu));
     let dtype = if on_cpu { DType::F32 } else { globals.dtype()? };
     let footprint = Footprint::new(base, learned, dataset, dtype)?;
@@ -225,8 +225,8 @@ fn outline(base: &BaseModel, learned: &mut Learned, dataset: &Dataset, accumulat
         return output::json(&outline);
     }
     output::line(format!(
-        "would train {} type(s) ({}) from {} pair(s) at {}x{} pixels: {} steps of {} example(s), {} trained numbers, base model {}; about {:.2} GB of memory in {dtype}: {:.2} for the model, {:.2} for what is trained, \
-         {:.2} for a batch of {}, {:.2} beside",
+        "would train {} type(s) ({}) from {} pair(s) at {}x{} pixels: {} steps of {} example(s), {} trained numbers, base model {}; \
+         about {:.2} GB of memory in {dtype}: {:.2} for the model, {:.2} for what is trained, {:.2} for a batch of {}, {:.2} beside",
         outline.types.len(),
         outline.types.join(", "),
         outline.training_pairs,

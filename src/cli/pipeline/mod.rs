@@ -101,7 +101,6 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     let mut pipeline = Pipeline { arguments, globals, shard, kinds, folder: Folder::new(&arguments.out), times: Vec::new() };
     pipeline.check(&dataset)?;
     pipeline.folder.take(&arguments.settings(globals)?)?;
-    signals::install()?;
     let complete = pipeline.stages(until)?;
     if globals.json {
         return output::json(&Outcome { out: arguments.out.clone(), stages: pipeline.times, complete });

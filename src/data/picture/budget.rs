@@ -1,11 +1,10 @@
 //! How much memory image files may take while they are loaded.
 
-use std::hint::black_box;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
-use crate::invalid_input;
+use crate::{invalid_input, process};
 
 /// The most memory that all image files that are being loaded hold at once, in bytes: file, decoded samples, the decoder's buffers and the result.
 ///
@@ -38,7 +37,7 @@ impl Share {
         *taken += bytes;
         drop(taken);
         let share = Self { bytes };
-        if bytes >= LARGE && !is_free(bytes) {
+        if bytes >= LARGE && !usize::try_from(bytes).is_ok_and(process::would_get) {
             let needed = bytes >> 20;
             invalid_input!(
                 "{path:?} has {width}x{height} pixels, which take {needed} MiB to load, and the system does not give as much; free memory, raise the limit \
@@ -67,15 +66,6 @@ pub(super) fn check(path: &Path, [width, height]: [u32; 2], bytes: u64) -> Resul
 
 fn taken() -> MutexGuard<'static, u64> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether the system would give as much now: decoders end the program when it does not.
-fn is_free(bytes: u64) -> bool {
-    let mut memory = Vec::<u8>::new();
-    let given = usize::try_from(bytes).is_ok_and(|bytes| memory.try_reserve_exact(bytes).is_ok());
-    // The compiler must not leave out what is never used.
-    black_box(&memory);
-    given
 }
 
 #[cfg(test)]

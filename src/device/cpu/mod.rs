@@ -12,6 +12,8 @@ use std::sync::{LazyLock, Mutex, OnceLock};
 
 use half::{bf16, f16};
 
+use crate::process;
+
 /// The elements of a tensor in host memory.
 #[derive(Debug)]
 pub enum CpuStorage {
@@ -136,14 +138,14 @@ struct Free<T> {
 const SMALLEST_BYTES: usize = 64 << 10;
 /// Buffers from this size on are asked for, since the allocator ends the program without a word where memory is full.
 const PROBED_BYTES: usize = 1 << 20;
-/// What has to be left then.
+/// What has to be left then for all that is no tensor.
 const SPARE_BYTES: usize = 256 << 20;
 /// What all free buffers of one element type may hold together.
 pub const MOST_FREE_BYTES: usize = 512 << 20;
 
 impl<T: Element> Pool<T> {
     const fn new() -> Self {
-        Self { free: LazyLock::new(|| Mutex::new(Free { by_capacity: BTreeMap::new(), bytes: 0 })) }
+        Self { free: LazyLock::new(|| Mutex::new(Free::new())) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Free<T>> {
@@ -163,9 +165,10 @@ impl<T: Element> Pool<T> {
                 return elements;
             }
         }
-        if bytes >= PROBED_BYTES && !is_granted::<T>(length) {
-            *self.lock() = Free { by_capacity: BTreeMap::new(), bytes: 0 };
-            if !is_granted::<T>(length) {
+        let is_left = || process::would_get(bytes.saturating_add(SPARE_BYTES));
+        if bytes >= PROBED_BYTES && !is_left() {
+            *self.lock() = Free::new();
+            if !is_left() {
                 refused(bytes);
             }
         }
@@ -192,11 +195,6 @@ impl<T: Element> Pool<T> {
     }
 }
 
-/// Whether the system has memory for so many elements, and something left for all that is no tensor.
-fn is_granted<T>(length: usize) -> bool {
-    Vec::<T>::new().try_reserve_exact(length.saturating_add(SPARE_BYTES / size_of::<T>())).is_ok()
-}
-
 /// Who says that memory is full, and ends the program.
 static WHEN_FULL: OnceLock<fn(usize) -> !> = OnceLock::new();
 
@@ -214,6 +212,10 @@ fn refused(bytes: usize) -> ! {
 }
 
 impl<T> Free<T> {
+    const fn new() -> Self {
+        Self { by_capacity: BTreeMap::new(), bytes: 0 }
+    }
+
     /// Takes one buffer of a capacity that is known to be present.
     fn pop(&mut self, capacity: usize) -> Vec<T> {
         let Some(list) = self.by_capacity.get_mut(&capacity) else { return Vec::new() };

@@ -1,7 +1,7 @@
 //! How much memory a training takes, told before it starts by three small steps of it.
 
 use crate::anomaly::inversion::{Examples, Inversion};
-use crate::anomaly::learned::Learned;
+use crate::anomaly::learned::{Learned, Metadata};
 use crate::data::dataset::Dataset;
 use crate::device::cpu;
 use crate::error::Result;
@@ -41,7 +41,7 @@ impl Footprint {
     ///
     /// # Errors
     /// As [`Examples::load`]; a schedule or model that cannot be trained.
-    pub fn new(base: &BaseModel, learned: &mut Learned, dataset: &Dataset, dtype: DType) -> Result<Self> {
+    pub fn new(base: &BaseModel, learned: &Learned, dataset: &Dataset, dtype: DType) -> Result<Self> {
         let wanted = learned.metadata.resolution;
         let unit = LEAST_CELLS * base.vae.downscale();
         let small = (wanted / 8).next_multiple_of(unit);
@@ -49,7 +49,6 @@ impl Footprint {
         let of_one = Trial::new(base, learned, dataset, small, 1)?;
         let of_two = Trial::new(base, learned, dataset, small, 2)?;
         let of_larger = Trial::new(base, learned, dataset, large, 1)?;
-        learned.metadata.resolution = wanted;
 
         let area = |side: usize| (side * side) as f64;
         let kept_of_pixel = (of_larger.kept - of_one.kept) / (area(large) - area(small));
@@ -86,10 +85,9 @@ struct Trial {
 
 impl Trial {
     /// A step on `count` examples of `side` pixels.
-    fn new(base: &BaseModel, learned: &mut Learned, dataset: &Dataset, side: usize, count: usize) -> Result<Self> {
-        learned.metadata.resolution = side;
-        let examples = Examples::load(dataset, &learned.metadata)?.draw("footprint", 0, 0, count);
-        let learned = &*learned;
+    fn new(base: &BaseModel, learned: &Learned, dataset: &Dataset, side: usize, count: usize) -> Result<Self> {
+        let metadata = Metadata { resolution: side, ..learned.metadata.clone() };
+        let examples = Examples::load(dataset, &metadata)?.draw("footprint", 0, 0, count);
         let inversion = Inversion::new(base, learned)?;
         learned.keeping_statistics(|| {
             let before = cpu::held_bytes();
