@@ -1,14 +1,26 @@
-//! The process's stderr, its memory and processor time as Linux counts them, and the memory that is left.
+//! The process's stderr and what may stand on a terminal, its memory and processor time as Linux counts them, and the memory that is left.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs;
 use std::hint::black_box;
 use std::io::{self, Write};
 
-/// Writes a line to stderr. Where that fails, because it is a closed pipe or a file on a full disk, nothing happens: `eprintln!` would panic and hide the
-/// exit code.
+/// Writes [`printable`] text and a line end to stderr. Where that fails, because it is a closed pipe or a file on a full disk, nothing happens: `eprintln!`
+/// would panic and hide the exit code.
 pub fn write_stderr(text: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
+}
+
+/// `text` with control characters spelled out: names in strangers' files and folders could otherwise move a terminal's cursor, hide a message or write
+/// another one. Line ends and tabs stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let harmless = |character: char| !character.is_control() || matches!(character, '\n' | '\t');
+    if text.chars().all(harmless) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = |character: char| if harmless(character) { character.to_string() } else { character.escape_default().to_string() };
+    Cow::Owned(text.chars().map(spelled).collect())
 }
 
 /// The most memory that the process has held at once, in bytes, since its start or the last [`reset_peak`]; `None` where the kernel does not say.
@@ -65,6 +77,12 @@ fn in_kilobytes(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        assert_eq!(printable("plain\n\ttext äé"), "plain\n\ttext äé");
+        assert_eq!(printable("a\u{1b}[2J\rb\u{9b}c\u{7f}"), "a\\u{1b}[2J\\rb\\u{9b}c\\u{7f}");
+    }
 
     #[test]
     fn processor_time_passes_while_working() {

@@ -1,5 +1,6 @@
 //! What tests share: tolerances, random tensors, finite differences, fixtures. Public so that the tests under `tests/` use the same.
 
+pub mod fuzzing;
 pub mod miniature;
 mod scattered;
 

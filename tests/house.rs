@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The layers in order: each uses only those to its left. `files` is atomic file writing; `testing` is for tests and may use anything.
 const LAYERS: [&str; 20] = [
@@ -120,6 +121,30 @@ fn output_survives_closed_pipes() {
         let code = code(&text);
         let found = code.split(|c| !is_word(c) && c != '!').find(|word| ["println!", "eprintln!", "print!", "eprint!"].contains(word));
         assert!(found.is_none(), "{name} contains {}", found.unwrap_or_default());
+    }
+}
+
+/// Who uses the program owes nobody more than a notice; and what it is built from is what crates.io has under that name.
+#[test]
+fn dependencies_are_permissively_licensed_and_from_one_registry() {
+    const PERMISSIVE: [&str; 6] = ["MIT", "Apache-2.0", "Zlib", "ISC", "NCSA", "Unicode-3.0"];
+    const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let arguments = ["metadata", "--format-version", "1", "--locked", "--all-features", "--manifest-path", manifest];
+        let output = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
+        assert!(output.status.success(), "{manifest}: {}", String::from_utf8_lossy(&output.stderr));
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let packages = metadata["packages"].as_array().expect("packages");
+        assert!(packages.len() > 50, "{manifest}: only {} packages", packages.len());
+        for package in packages.iter().filter(|package| !package["source"].is_null()) {
+            let (name, source) = (&package["name"], package["source"].as_str().unwrap_or_default());
+            assert_eq!(source, REGISTRY, "{manifest}: {name}");
+            let license = package["license"].as_str().unwrap_or_default().replace('/', " OR ");
+            // All of what stands between ANDs; one of what stands between ORs.
+            let allowed =
+                license.split(" AND ").all(|part| part.trim_matches(['(', ')']).split(" OR ").any(|choice| PERMISSIVE.contains(&choice.trim())));
+            assert!(allowed, "{manifest}: {name} is under {license:?}, expected one of {}", PERMISSIVE.join(", "));
+        }
     }
 }
 

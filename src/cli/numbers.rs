@@ -4,13 +4,12 @@ use std::ops::RangeInclusive;
 
 use crate::anomaly::generated_set::MOST_PAIRS;
 use crate::anomaly::presets::{MOST_ACCUMULATE, MOST_BATCH, MOST_CLOSE_UP, MOST_LOOKS, MOST_STEPS};
+use crate::evaluation::classification::MOST_WIDTH;
 
 type Read<T> = std::result::Result<T, String>;
 
 /// Epochs of 500 pictures: half of [`MOST_STEPS`] with a batch of one.
 const MOST_EPOCHS: u64 = 1_000_000;
-/// Channels of a network's first stage.
-const MOST_WIDTH: u64 = 512;
 /// The largest side of a picture in pixels.
 pub(super) const MOST_SIDE: usize = 2048;
 /// A learning rate; Adam moves every number by about that much.
@@ -62,7 +61,7 @@ pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Read<T> {
 
 /// Channels of a network's first stage.
 pub(super) fn width(text: &str) -> Read<usize> {
-    whole(text, 1..=MOST_WIDTH)
+    whole(text, 1..=MOST_WIDTH as u64)
 }
 
 /// Looks of a type.

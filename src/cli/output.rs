@@ -5,10 +5,11 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::error::{Context, Result};
+use crate::process::printable;
 
-/// Prints `text` and a line end. A closed pipe (`anodiff … | head`) is not an error: nobody is left to read.
+/// Prints [`printable`] text and a line end. A closed pipe (`anodiff … | head`) is not an error: nobody is left to read.
 pub fn line(text: impl std::fmt::Display) -> Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    match writeln!(std::io::stdout().lock(), "{}", printable(&text.to_string())) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("writing to stdout"),
     }

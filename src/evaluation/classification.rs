@@ -22,6 +22,9 @@ use crate::training::checkpoint::Identity;
 use crate::training::fit::{Loss, Task, fit};
 use crate::training::signals;
 
+/// The most channels of the first stage of an inspection network, classifier or U-Net; published ones have 64.
+pub const MOST_WIDTH: usize = 512;
+
 /// Sizes and length of a training; pictures and batches are the U-Net's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Settings {
@@ -38,11 +41,11 @@ pub struct Settings {
 impl Settings {
     /// Refuses what cannot be trained.
     pub fn check(&self) -> Result<()> {
-        if !(1..=512).contains(&self.width) || !(1..=MOST_STEPS as u64).contains(&self.steps) || !(1..=MOST_BATCH).contains(&self.batch) {
+        if !(1..=MOST_WIDTH).contains(&self.width) || !(1..=MOST_STEPS as u64).contains(&self.steps) || !(1..=MOST_BATCH).contains(&self.batch) {
             let Self { width, steps, batch, .. } = self;
             invalid_input!(
-                "a classifier of width {width}, {steps} steps of {batch} pictures: expected a width of 1 to 512, 1 to {MOST_STEPS} steps, 1 to \
-                 {MOST_BATCH} pictures"
+                "a classifier of width {width}, {steps} steps of {batch} pictures: expected a width of 1 to {MOST_WIDTH}, 1 to {MOST_STEPS} \
+                 steps, 1 to {MOST_BATCH} pictures"
             );
         }
         Ok(())

@@ -105,19 +105,13 @@ impl Material {
             bail!("the material has nothing for the source {}", source.name());
         }
         let kind = if has_types { *sampler.pick(&types) } else { 0 };
-        let source = match source {
-            Source::GeneratedAndReal => {
-                let (generated, real) = (self.generated[kind].len(), self.real[kind].len());
-                if sampler.below(generated + real) < generated { Source::Generated } else { Source::Real }
-            }
-            other => other,
-        };
         let specimen = match source {
-            Source::Generated | Source::GeneratedAndReal => sampler.pick(&self.generated[kind]).clone(),
-            Source::Real => {
-                let sample = sampler.pick(&self.real[kind]).sample();
-                Augmentation { probability: 0.9, ..Augmentation::default() }.apply(&sample, sampler).into()
+            Source::Generated => self.generated(kind, sampler),
+            // One pool: every pair is as probable as any other.
+            Source::GeneratedAndReal if sampler.below(self.generated[kind].len() + self.real[kind].len()) < self.generated[kind].len() => {
+                self.generated(kind, sampler)
             }
+            Source::GeneratedAndReal | Source::Real => self.augmented(kind, sampler),
             Source::CropPaste => {
                 let defect = sampler.pick(&self.real[kind]);
                 let index = sampler.below(self.normals.len());
@@ -131,6 +125,17 @@ impl Material {
             }
         };
         Ok((specimen, has_types.then_some(kind)))
+    }
+
+    /// A random generated pair of a type.
+    fn generated(&self, kind: usize, sampler: &mut Sampler) -> Specimen {
+        sampler.pick(&self.generated[kind]).clone()
+    }
+
+    /// A random real pair of a type, flipped, turned, cropped.
+    fn augmented(&self, kind: usize, sampler: &mut Sampler) -> Specimen {
+        let sample = sampler.pick(&self.real[kind]).sample();
+        Augmentation { probability: 0.9, ..Augmentation::default() }.apply(&sample, sampler).into()
     }
 
     /// A digest of all that a source draws from: two runs with equal digests and seeds train on the same pictures.

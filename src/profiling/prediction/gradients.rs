@@ -1,6 +1,7 @@
 //! How long the kernels behind an op's gradient take that are no products: those of attention and group normalisation.
 
 use super::kernels::{BYTES, Model, Predicted, Work};
+use super::plan::{Attention, GroupNorm};
 
 /// Rows of a block's tile, and its threads.
 const TILE: usize = 64;
@@ -9,7 +10,7 @@ const THREADS: usize = 128;
 impl Model<'_> {
     /// A correction for each row, the queries' gradient, the keys' and values' in one kernel. Each of the two computes the probabilities and their gradient
     /// again for every tile of 64.
-    pub(super) fn attention_gradients(&self, [rows, columns, heads, width]: [usize; 4], to_queries: bool) -> Vec<Predicted> {
+    pub(super) fn attention_gradients(&self, Attention { rows, columns, heads, width }: Attention, to_queries: bool) -> Vec<Predicted> {
         let heads_of_all = heads * self.batch;
         let of_rows = BYTES * (rows * width * heads_of_all) as f64;
         let of_columns = BYTES * (columns * width * heads_of_all) as f64;
@@ -38,7 +39,7 @@ impl Model<'_> {
     }
 
     /// Sums of each channel over runs of positions, of each group, and the gradient: the input and the output's gradient are read twice.
-    pub(super) fn group_norm_gradient(&self, positions: usize, channels: usize, groups: usize) -> Vec<Predicted> {
+    pub(super) fn group_norm_gradient(&self, GroupNorm { positions, channels, groups }: GroupNorm) -> Vec<Predicted> {
         let once = BYTES * (positions * channels * self.batch) as f64;
         let runs = positions.div_ceil(32) * self.batch;
         let sums = (8 * channels * runs) as f64;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::plan::Op;
+use super::plan::{Attention, GroupNorm, LayerNorm, Op};
 use super::products::Product;
 use crate::device::DType;
 use crate::device::cuda::{Architecture, Cache, KERNELS, Variant, compile_all};
@@ -133,15 +133,15 @@ impl Model<'_> {
         let bytes = op.bytes(self.batch, DType::F16);
         let floor = self.ceilings.floor(op.operations() * batch, bytes as u64, Some(DType::F16));
         let mut found = match *op {
-            Op::Conv { .. } | Op::Linear { .. } | Op::ConvToInput { .. } | Op::LinearToInput { .. } => {
+            Op::Conv { .. } | Op::Linear { .. } | Op::ConvToInput(_) | Op::LinearToInput(_) => {
                 Product::of(op, self.batch, bytes).map_or_else(Vec::new, |product| self.product(&product))
             }
-            Op::Attention { rows, columns, heads, width } => vec![self.attention([rows, columns, heads, width], bytes)],
-            Op::AttentionToInputs { rows, columns, heads, width, to_queries } => self.attention_gradients([rows, columns, heads, width], to_queries),
-            Op::GroupNorm { positions, channels, groups } => self.group_norm(positions, channels, groups),
-            Op::GroupNormToInput { positions, channels, groups } => self.group_norm_gradient(positions, channels, groups),
-            Op::LayerNorm { rows, .. } => vec![self.moving("layer_norm_forward", (rows * self.batch).div_ceil(8), bytes)],
-            Op::LayerNormToInput { rows, .. } => vec![self.moving("layer_norm_gradient", (rows * self.batch).div_ceil(8), bytes)],
+            Op::Attention(sizes) => vec![self.attention(sizes, bytes)],
+            Op::AttentionToInputs { sizes, to_queries } => self.attention_gradients(sizes, to_queries),
+            Op::GroupNorm(sizes) => self.group_norm(sizes),
+            Op::GroupNormToInput(sizes) => self.group_norm_gradient(sizes),
+            Op::LayerNorm(LayerNorm { rows, .. }) => vec![self.moving("layer_norm_forward", (rows * self.batch).div_ceil(8), bytes)],
+            Op::LayerNormToInput(LayerNorm { rows, .. }) => vec![self.moving("layer_norm_gradient", (rows * self.batch).div_ceil(8), bytes)],
             Op::Moving { entry, written, .. } => vec![self.moving(entry, (written * self.batch).div_ceil(1024), bytes)],
         };
         // The floor is the op's: its first kernel bears it.
@@ -173,7 +173,7 @@ impl Model<'_> {
         self.predicted(entry, &Work { blocks, threads: 256, bytes, ..Work::default() })
     }
 
-    fn attention(&self, [rows, columns, heads, width]: [usize; 4], bytes: f64) -> Predicted {
+    fn attention(&self, Attention { rows, columns, heads, width }: Attention, bytes: f64) -> Predicted {
         let batch = self.batch;
         let (entry, tile) = match (columns <= 80, width) {
             (true, _) => (format!("cross_attention_{width}"), 64),
@@ -197,7 +197,7 @@ impl Model<'_> {
     }
 
     /// One read where a group fits a block's shared memory, two otherwise.
-    fn group_norm(&self, positions: usize, channels: usize, groups: usize) -> Vec<Predicted> {
+    fn group_norm(&self, GroupNorm { positions, channels, groups }: GroupNorm) -> Vec<Predicted> {
         const STRIP_BYTES: usize = 40 << 10;
         let once = BYTES * (positions * channels * self.batch) as f64;
         let strip = positions * (channels / groups) * 2;

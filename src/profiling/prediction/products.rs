@@ -1,7 +1,7 @@
 //! How long a matrix product takes by each of its routes, and by the fastest, as the engine finds it on the GPU itself.
 
 use super::kernels::{BYTES, GAP, MMA_SYNC, Model, PROCESSORS, Predicted, Work};
-use super::plan::{Epilogue, Op};
+use super::plan::{Convolution, Epilogue, Linear, Op};
 use crate::ops::product::{Activation, HopperTiles, Lies, Route, TENSOR, Tiling, USUAL_BATCH, WHOLE, Windows};
 
 impl Windows {
@@ -46,7 +46,7 @@ impl Product {
     /// That of an op on so many samples, whose tensors have so many bytes; none of an op that is no product. Images are square.
     pub fn of(op: &Op, batch: usize, bytes: f64) -> Option<Self> {
         match *op {
-            Op::Conv { cells, from_cells, inputs, outputs, kernel, stride, .. } => {
+            Op::Conv { sizes: Convolution { cells, from_cells, inputs, outputs, kernel, stride }, .. } => {
                 let windows = Windows {
                     image: [from_cells.isqrt(); 2],
                     doubled: from_cells < cells,
@@ -55,19 +55,19 @@ impl Product {
                 let (sizes, windows) = ([cells * batch, outputs, kernel * kernel * inputs], (stride == 1).then_some(windows));
                 Some(Self { op: "conv2d", pass: "forward", sizes, of_sample: cells, inputs, windows, activation: Activation::None, bytes })
             }
-            Op::ConvToInput { cells, from_cells, inputs, outputs, kernel, stride } => {
+            Op::ConvToInput(Convolution { cells, from_cells, inputs, outputs, kernel, stride }) => {
                 let windows = Windows { right: Lies::Across, ..Windows::of_image(batch, from_cells.isqrt(), kernel, outputs) };
                 // With a stride each of the input's positions goes through all taps, whether an output lies there or not.
                 let (sizes, windows) =
                     ([from_cells * batch, inputs, kernel * kernel * outputs], (stride == 1 && cells == from_cells).then_some(windows));
                 Some(Self { op: "conv2d", pass: "to_x", sizes, of_sample: from_cells, inputs: outputs, windows, activation: Activation::None, bytes })
             }
-            Op::Linear { rows, inputs, outputs, epilogue } => {
+            Op::Linear { sizes: Linear { rows, inputs, outputs }, epilogue } => {
                 let (sizes, windows) = ([rows * batch, outputs, inputs], Some(Windows::of_matrix(rows * batch, inputs)));
                 let activation = if epilogue == Epilogue::Gate { Activation::Geglu } else { Activation::None };
                 Some(Self { op: "linear", pass: "forward", sizes, of_sample: rows, inputs, windows, activation, bytes })
             }
-            Op::LinearToInput { rows, inputs, outputs } => {
+            Op::LinearToInput(Linear { rows, inputs, outputs }) => {
                 let windows = Some(Windows { right: Lies::Across, ..Windows::of_matrix(rows * batch, outputs) });
                 let sizes = [rows * batch, inputs, outputs];
                 Some(Self { op: "linear", pass: "to_x", sizes, of_sample: rows, inputs: outputs, windows, activation: Activation::None, bytes })

@@ -45,7 +45,7 @@ fn the_floor_is_that_of_the_counted_shapes() {
 fn the_training_step_is_the_one_that_was_recorded() {
     let (preset, unet, _) = configs();
     let plan = plan::unet_training(&unet, 32, 32, preset.tokens);
-    let products = |op: &&Op| matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::ConvToInput { .. } | Op::LinearToInput { .. });
+    let products = |op: &&Op| matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::ConvToInput(_) | Op::LinearToInput(_));
     let found = 8.0 * plan.iter().filter(products).map(Op::operations).sum::<f64>() / 1e9;
     assert!((found / 2704.1 - 1.0).abs() < 0.01, "{found} GFLOP");
     let found = Prediction::new(&preset, 256, 8, &Compiled::uniform(128)).unwrap().training;

@@ -41,12 +41,14 @@ Result copy_to_host(Stream& stream, void* to, DevicePointer from, size_t bytes) 
 }  // namespace
 
 EXPORT int cuMemcpyHtoDAsync_v2(DevicePointer to, const void* from, size_t bytes, void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     return stream == nullptr ? INVALID_HANDLE : copy_to_device(*stream, to, from, bytes);
 }
 
 EXPORT int cuMemcpyHtoD_v2(DevicePointer to, const void* from, size_t bytes) {
+    MAY_FAIL;
     ENTER;
     if (Result result = forbid_in_capture("cuMemcpyHtoD")) {
         return result;
@@ -56,12 +58,14 @@ EXPORT int cuMemcpyHtoD_v2(DevicePointer to, const void* from, size_t bytes) {
 }
 
 EXPORT int cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, size_t bytes, void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     return stream == nullptr ? INVALID_HANDLE : copy_to_host(*stream, to, from, bytes);
 }
 
 EXPORT int cuMemcpyDtoH_v2(void* to, DevicePointer from, size_t bytes) {
+    MAY_FAIL;
     ENTER;
     if (Result result = forbid_in_capture("cuMemcpyDtoH")) {
         return result;
@@ -71,6 +75,7 @@ EXPORT int cuMemcpyDtoH_v2(void* to, DevicePointer from, size_t bytes) {
 }
 
 EXPORT int cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -88,7 +93,7 @@ EXPORT int cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t byt
     });
 }
 
-EXPORT int cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) { return cuMemcpyDtoDAsync_v2(to, from, bytes, nullptr); }
+EXPORT int cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) { MAY_FAIL; return cuMemcpyDtoDAsync_v2(to, from, bytes, nullptr); }
 
 namespace {
 
@@ -117,7 +122,7 @@ int set_memory(DevicePointer to, T value, size_t count, void* handle) {
 
 }  // namespace
 
-EXPORT int cuMemsetD8Async(DevicePointer to, unsigned char value, size_t count, void* stream) { return set_memory(to, value, count, stream); }
-EXPORT int cuMemsetD16Async(DevicePointer to, unsigned short value, size_t count, void* stream) { return set_memory(to, value, count, stream); }
-EXPORT int cuMemsetD32Async(DevicePointer to, unsigned value, size_t count, void* stream) { return set_memory(to, value, count, stream); }
-EXPORT int cuMemsetD8_v2(DevicePointer to, unsigned char value, size_t count) { return set_memory(to, value, count, nullptr); }
+EXPORT int cuMemsetD8Async(DevicePointer to, unsigned char value, size_t count, void* stream) { MAY_FAIL; return set_memory(to, value, count, stream); }
+EXPORT int cuMemsetD16Async(DevicePointer to, unsigned short value, size_t count, void* stream) { MAY_FAIL; return set_memory(to, value, count, stream); }
+EXPORT int cuMemsetD32Async(DevicePointer to, unsigned value, size_t count, void* stream) { MAY_FAIL; return set_memory(to, value, count, stream); }
+EXPORT int cuMemsetD8_v2(DevicePointer to, unsigned char value, size_t count) { MAY_FAIL; return set_memory(to, value, count, nullptr); }

@@ -60,45 +60,53 @@ bool exists(int device) { return device >= 0 && device < settings().devices; }
 
 int device_attribute(int which) { return attribute(which); }
 
-EXPORT int cuInit(unsigned) { return settings().devices > 0 ? SUCCESS : NO_DEVICE; }
+EXPORT int cuInit(unsigned) { MAY_FAIL; return settings().devices > 0 ? SUCCESS : NO_DEVICE; }
 
 EXPORT int cuDriverGetVersion(int* version) {
+    MAY_FAIL;
     *version = settings().version;
     return SUCCESS;
 }
 
 EXPORT int cuDeviceGetCount(int* count) {
+    MAY_FAIL;
     *count = settings().devices;
     return SUCCESS;
 }
 
 EXPORT int cuDeviceGet(int* device, int ordinal) {
+    MAY_FAIL;
     *device = ordinal;
     return exists(ordinal) ? SUCCESS : INVALID_DEVICE;
 }
 
 EXPORT int cuDeviceGetName(char* name, int bytes, int device) {
+    MAY_FAIL;
     std::snprintf(name, static_cast<size_t>(bytes), "Emulated device (sm_%d)", settings().capability);
     return exists(device) ? SUCCESS : INVALID_DEVICE;
 }
 
 EXPORT int cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
+    MAY_FAIL;
     std::memset(uuid, 0x42, 15);
     uuid[15] = static_cast<unsigned char>(device);
     return exists(device) ? SUCCESS : INVALID_DEVICE;
 }
 
 EXPORT int cuDeviceTotalMem_v2(size_t* bytes, int device) {
+    MAY_FAIL;
     *bytes = settings().memory;
     return exists(device) ? SUCCESS : INVALID_DEVICE;
 }
 
 EXPORT int cuDeviceGetAttribute(int* value, int which, int device) {
+    MAY_FAIL;
     *value = attribute(which);
     return exists(device) ? SUCCESS : INVALID_DEVICE;
 }
 
 EXPORT int cuDevicePrimaryCtxRetain(void** context, int device) {
+    MAY_FAIL;
     if (!exists(device)) {
         return INVALID_DEVICE;
     }
@@ -106,40 +114,45 @@ EXPORT int cuDevicePrimaryCtxRetain(void** context, int device) {
     return SUCCESS;
 }
 
-EXPORT int cuDevicePrimaryCtxRelease_v2(int device) { return exists(device) ? SUCCESS : INVALID_DEVICE; }
+EXPORT int cuDevicePrimaryCtxRelease_v2(int device) { MAY_FAIL; return exists(device) ? SUCCESS : INVALID_DEVICE; }
 
 EXPORT int cuCtxSetCurrent(void* context) {
+    MAY_FAIL;
     current = context;
     return SUCCESS;
 }
 
 EXPORT int cuCtxGetCurrent(void** context) {
+    MAY_FAIL;
     *context = current;
     return SUCCESS;
 }
 
 EXPORT int cuCtxGetDevice(int* device) {
+    MAY_FAIL;
     *device = static_cast<int>(static_cast<char*>(current) - contexts);
     return current == nullptr ? INVALID_CONTEXT : SUCCESS;
 }
 
-EXPORT int cuCtxSetLimit(int, size_t) { return SUCCESS; }
-EXPORT int cuCtxSetFlags(unsigned) { return SUCCESS; }
+EXPORT int cuCtxSetLimit(int, size_t) { MAY_FAIL; return SUCCESS; }
+EXPORT int cuCtxSetFlags(unsigned) { MAY_FAIL; return SUCCESS; }
 
 EXPORT int cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+    MAY_FAIL;
     *least = 0;
     *greatest = -5;
     return SUCCESS;
 }
 
 EXPORT int cuCtxSynchronize() {
+    MAY_FAIL;
     ENTER;
     Result allowed = forbid_in_capture("cuCtxSynchronize");
     return allowed == SUCCESS ? finish_all() : allowed;
 }
 
-EXPORT int cuProfilerStart() { return SUCCESS; }
-EXPORT int cuProfilerStop() { return SUCCESS; }
+EXPORT int cuProfilerStart() { MAY_FAIL; return SUCCESS; }
+EXPORT int cuProfilerStop() { MAY_FAIL; return SUCCESS; }
 
 // A real NVRTC opens libcuda.so.1 and asks for tables of further functions. The first word of a table is its size: this one has none.
 EXPORT int cuGetExportTable(const void** table, const unsigned char*) {

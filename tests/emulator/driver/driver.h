@@ -57,6 +57,13 @@ Result refuse(Result result, const char* format, ...) __attribute__((format(prin
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define ENTER std::lock_guard<std::recursive_mutex> entered(mutex())
 
+// The first thing in every function but those that name errors: counts the call, and ends it if it is to fail (planned_faults.cpp).
+#define MAY_FAIL                                    \
+    if (int planned = planned_fault(__func__)) {    \
+        return planned;                             \
+    }
+int planned_fault(const char* function);
+
 // ---- Work ----
 
 typedef std::function<Result()> Work;

@@ -25,6 +25,7 @@ Result forbid_in_capture(const std::string& call) {
 }
 
 EXPORT int cuStreamBeginCapture_v2(void* handle, int) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr || stream == find_stream(nullptr)) {
@@ -40,6 +41,7 @@ EXPORT int cuStreamBeginCapture_v2(void* handle, int) {
 }
 
 EXPORT int cuStreamIsCapturing(void* handle, int* status) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -50,6 +52,7 @@ EXPORT int cuStreamIsCapturing(void* handle, int* status) {
 }
 
 EXPORT int cuStreamEndCapture(void* handle, void** graph) {
+    MAY_FAIL;
     ENTER;
     *graph = nullptr;
     auto stream = find_stream(handle);
@@ -75,19 +78,22 @@ EXPORT int cuStreamEndCapture(void* handle, void** graph) {
 }
 
 EXPORT int cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long) {
+    MAY_FAIL;
     ENTER;
     *executable = new std::vector<Work>(*static_cast<std::vector<Work>*>(graph));
     return lasting_error();
 }
 
 EXPORT int cuGraphGetNodes(void* graph, void**, size_t* count) {
+    MAY_FAIL;
     *count = static_cast<std::vector<Work>*>(graph)->size();
     return SUCCESS;
 }
 
-EXPORT int cuGraphUpload(void*, void*) { return SUCCESS; }
+EXPORT int cuGraphUpload(void*, void*) { MAY_FAIL; return SUCCESS; }
 
 EXPORT int cuGraphLaunch(void* executable, void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -108,8 +114,9 @@ EXPORT int cuGraphLaunch(void* executable, void* handle) {
 }
 
 EXPORT int cuGraphExecDestroy(void* executable) {
+    MAY_FAIL;
     delete static_cast<std::vector<Work>*>(executable);
     return SUCCESS;
 }
 
-EXPORT int cuGraphDestroy(void* graph) { return cuGraphExecDestroy(graph); }
+EXPORT int cuGraphDestroy(void* graph) { MAY_FAIL; return cuGraphExecDestroy(graph); }

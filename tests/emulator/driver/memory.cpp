@@ -180,6 +180,7 @@ Result check_guards(const char* kernel, const std::vector<std::vector<unsigned c
 }
 
 EXPORT int cuMemGetInfo_v2(size_t* free, size_t* total) {
+    MAY_FAIL;
     ENTER;
     *total = settings().memory;
     *free = *total - used;
@@ -187,6 +188,7 @@ EXPORT int cuMemGetInfo_v2(size_t* free, size_t* total) {
 }
 
 EXPORT int cuMemAlloc_v2(DevicePointer* pointer, size_t bytes) {
+    MAY_FAIL;
     ENTER;
     if (Result result = forbid_in_capture("cuMemAlloc")) {
         return result;
@@ -198,6 +200,7 @@ EXPORT int cuMemAlloc_v2(DevicePointer* pointer, size_t bytes) {
 }
 
 EXPORT int cuMemFree_v2(DevicePointer pointer) {
+    MAY_FAIL;
     ENTER;
     if (Result result = forbid_in_capture("cuMemFree")) {
         return result;
@@ -207,6 +210,7 @@ EXPORT int cuMemFree_v2(DevicePointer pointer) {
 }
 
 EXPORT int cuMemAllocAsync(DevicePointer* pointer, size_t bytes, void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -225,6 +229,7 @@ EXPORT int cuMemAllocAsync(DevicePointer* pointer, size_t bytes, void* handle) {
 }
 
 EXPORT int cuMemFreeAsync(DevicePointer pointer, void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -240,6 +245,7 @@ EXPORT int cuMemFreeAsync(DevicePointer pointer, void* handle) {
 }
 
 EXPORT int cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
+    MAY_FAIL;
     ENTER;
     if (pinned_bytes + bytes > settings().pinned) {
         return OUT_OF_MEMORY;
@@ -256,6 +262,7 @@ EXPORT int cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
 }
 
 EXPORT int cuMemFreeHost(void* pointer) {
+    MAY_FAIL;
     ENTER;
     auto found = pinned.find(reinterpret_cast<DevicePointer>(pointer));
     if (found == pinned.end()) {
@@ -281,13 +288,15 @@ Pool pool;
 }  // namespace
 
 EXPORT int cuDeviceGetDefaultMemPool(void** handle, int) {
+    MAY_FAIL;
     *handle = &pool;
     return SUCCESS;
 }
 
-EXPORT int cuDeviceGetMemPool(void** handle, int device) { return cuDeviceGetDefaultMemPool(handle, device); }
+EXPORT int cuDeviceGetMemPool(void** handle, int device) { MAY_FAIL; return cuDeviceGetDefaultMemPool(handle, device); }
 
 EXPORT int cuMemPoolSetAttribute(void* handle, int which, void* value) {
+    MAY_FAIL;
     if (handle != &pool) {
         return INVALID_VALUE;
     }
@@ -298,6 +307,7 @@ EXPORT int cuMemPoolSetAttribute(void* handle, int which, void* value) {
 }
 
 EXPORT int cuMemPoolGetAttribute(void* handle, int which, void* value) {
+    MAY_FAIL;
     ENTER;
     if (handle != &pool) {
         return INVALID_VALUE;
@@ -307,8 +317,9 @@ EXPORT int cuMemPoolGetAttribute(void* handle, int which, void* value) {
     return SUCCESS;
 }
 
-EXPORT int cuMemPoolTrimTo(void* handle, size_t) { return handle == &pool ? SUCCESS : INVALID_VALUE; }
+EXPORT int cuMemPoolTrimTo(void* handle, size_t) { MAY_FAIL; return handle == &pool ? SUCCESS : INVALID_VALUE; }
 
 EXPORT int cuMemAllocFromPoolAsync(DevicePointer* pointer, size_t bytes, void* handle, void* stream) {
+    MAY_FAIL;
     return handle == &pool ? cuMemAllocAsync(pointer, bytes, stream) : INVALID_VALUE;
 }

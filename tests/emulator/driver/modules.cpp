@@ -137,6 +137,7 @@ Result run(const Function& function, dim3 grid, dim3 block, unsigned dynamic_byt
 }  // namespace
 
 EXPORT int cuModuleLoadData(void** handle, const void* image) {
+    MAY_FAIL;
     ENTER;
     auto* header = static_cast<const Elf64_Ehdr*>(image);
     if (std::memcmp(image, ELFMAG, SELFMAG) != 0) {
@@ -158,6 +159,7 @@ EXPORT int cuModuleLoadData(void** handle, const void* image) {
 }
 
 EXPORT int cuModuleLoad(void** handle, const char* path) {
+    MAY_FAIL;
     std::ifstream file(path, std::ios::binary);
     std::string image((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     return image.size() < sizeof(Elf64_Ehdr) ? INVALID_IMAGE : cuModuleLoadData(handle, image.data());
@@ -165,11 +167,13 @@ EXPORT int cuModuleLoad(void** handle, const char* path) {
 
 // Shared objects stay loaded: work on its way may still use them.
 EXPORT int cuModuleUnload(void* handle) {
+    MAY_FAIL;
     delete static_cast<Module*>(handle);
     return SUCCESS;
 }
 
 EXPORT int cuModuleGetFunction(void** handle, void* module_handle, const char* name) {
+    MAY_FAIL;
     ENTER;
     Module& module = *static_cast<Module*>(module_handle);
     for (unsigned at = 0; at < module.library->count; ++at) {
@@ -187,6 +191,7 @@ EXPORT int cuModuleGetFunction(void** handle, void* module_handle, const char* n
 }
 
 EXPORT int cuFuncSetAttribute(void* handle, int which, int value) {
+    MAY_FAIL;
     ENTER;
     if (which == 8) {  // MAX_DYNAMIC_SHARED_SIZE_BYTES
         if (value < 0 || value > device_attribute(97)) {
@@ -199,6 +204,7 @@ EXPORT int cuFuncSetAttribute(void* handle, int which, int value) {
 }
 
 EXPORT int cuFuncGetAttribute(int* value, int which, void* handle) {
+    MAY_FAIL;
     ENTER;
     const Function& function = function_of(handle);
     switch (which) {
@@ -211,9 +217,10 @@ EXPORT int cuFuncGetAttribute(int* value, int which, void* handle) {
     return SUCCESS;
 }
 
-EXPORT int cuFuncSetCacheConfig(void*, int) { return SUCCESS; }
+EXPORT int cuFuncSetCacheConfig(void*, int) { MAY_FAIL; return SUCCESS; }
 
 EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void* handle, int threads, size_t dynamic_bytes) {
+    MAY_FAIL;
     ENTER;
     int by_threads = threads > 0 ? device_attribute(39) / threads : 0;
     int by_memory = device_attribute(81) / (static_cast<int>(dynamic_bytes) + function_of(handle).fixed_shared() + 1024);
@@ -222,11 +229,13 @@ EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void* handle
 }
 
 EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, void* handle, int threads, size_t dynamic_bytes, unsigned) {
+    MAY_FAIL;
     return cuOccupancyMaxActiveBlocksPerMultiprocessor(blocks, handle, threads, dynamic_bytes);
 }
 
 EXPORT int cuLaunchKernel(void* handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
                           unsigned dynamic_bytes, void* stream_handle, void** parameters, void** extra) {
+    MAY_FAIL;
     ENTER;
     Function& function = function_of(handle);
     auto stream = find_stream(stream_handle);

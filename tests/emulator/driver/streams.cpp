@@ -108,6 +108,7 @@ Result finish_all() {
 }
 
 EXPORT int cuStreamCreateWithPriority(void** handle, unsigned flags, int) {
+    MAY_FAIL;
     ENTER;
     auto stream = std::make_shared<Stream>();
     stream->blocking = (flags & 1) == 0;  // CU_STREAM_NON_BLOCKING
@@ -116,9 +117,10 @@ EXPORT int cuStreamCreateWithPriority(void** handle, unsigned flags, int) {
     return lasting_error();
 }
 
-EXPORT int cuStreamCreate(void** handle, unsigned flags) { return cuStreamCreateWithPriority(handle, flags, 0); }
+EXPORT int cuStreamCreate(void** handle, unsigned flags) { MAY_FAIL; return cuStreamCreateWithPriority(handle, flags, 0); }
 
 EXPORT int cuStreamDestroy_v2(void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr || stream == find_stream(nullptr)) {
@@ -130,6 +132,7 @@ EXPORT int cuStreamDestroy_v2(void* handle) {
 }
 
 EXPORT int cuStreamSynchronize(void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -142,6 +145,7 @@ EXPORT int cuStreamSynchronize(void* handle) {
 }
 
 EXPORT int cuStreamQuery(void* handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     if (stream == nullptr) {
@@ -155,6 +159,7 @@ EXPORT int cuStreamQuery(void* handle) {
 }
 
 EXPORT int cuStreamWaitEvent(void* handle, void* event_handle, unsigned) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     EventPointer event = event_of(event_handle);
@@ -183,6 +188,7 @@ EXPORT int cuStreamWaitEvent(void* handle, void* event_handle, unsigned) {
 }
 
 EXPORT int cuLaunchHostFunc(void* handle, void (*function)(void*), void* data) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(handle);
     return stream == nullptr ? INVALID_HANDLE : enqueue(*stream, [=] {
@@ -192,6 +198,7 @@ EXPORT int cuLaunchHostFunc(void* handle, void (*function)(void*), void* data) {
 }
 
 EXPORT int cuEventCreate(void** handle, unsigned flags) {
+    MAY_FAIL;
     ENTER;
     auto event = std::make_shared<Event>();
     event->timed = (flags & 2) == 0;  // CU_EVENT_DISABLE_TIMING
@@ -200,12 +207,14 @@ EXPORT int cuEventCreate(void** handle, unsigned flags) {
 }
 
 EXPORT int cuEventDestroy_v2(void* handle) {
+    MAY_FAIL;
     ENTER;
     delete static_cast<EventPointer*>(handle);
     return lasting_error();
 }
 
 EXPORT int cuEventRecord(void* handle, void* stream_handle) {
+    MAY_FAIL;
     ENTER;
     auto stream = find_stream(stream_handle);
     EventPointer event = event_of(handle);
@@ -227,6 +236,7 @@ EXPORT int cuEventRecord(void* handle, void* stream_handle) {
 }
 
 EXPORT int cuEventSynchronize(void* handle) {
+    MAY_FAIL;
     ENTER;
     EventPointer event = event_of(handle);
     if (event->capture != nullptr) {
@@ -236,6 +246,7 @@ EXPORT int cuEventSynchronize(void* handle) {
 }
 
 EXPORT int cuEventQuery(void* handle) {
+    MAY_FAIL;
     ENTER;
     EventPointer event = event_of(handle);
     if (failed == SUCCESS && !event->is_done()) {
@@ -247,6 +258,7 @@ EXPORT int cuEventQuery(void* handle) {
 
 // Of the two versions the one that drivers before CUDA 12.8 have, too.
 EXPORT int cuEventElapsedTime(float* milliseconds, void* begin_handle, void* end_handle) {
+    MAY_FAIL;
     ENTER;
     EventPointer begin = event_of(begin_handle), end = event_of(end_handle);
     if (!begin->timed || !end->timed || begin->stream == nullptr || end->stream == nullptr) {

@@ -74,6 +74,7 @@ Result check_box(const Given& given) {
 
 EXPORT int cuTensorMapEncodeTiled(void* map, unsigned type, unsigned rank, void* address, const uint64_t* sizes, const uint64_t* strides,
                                   const uint32_t* box, const uint32_t* element_strides, unsigned interleave, unsigned swizzle, unsigned, unsigned fill) {
+    MAY_FAIL;
     ENTER;
     if (map == nullptr || reinterpret_cast<size_t>(map) % 64 != 0) {
         return refuse(INVALID_VALUE, "a tensor map must lie at a multiple of 64 bytes");

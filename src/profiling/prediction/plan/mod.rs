@@ -5,7 +5,7 @@ mod training;
 
 use crate::models::unet::{BlockKind, UnetConfig};
 use crate::models::vae::VaeConfig;
-pub use op::{Epilogue, Least, Op};
+pub use op::{Attention, Convolution, Epilogue, GroupNorm, LayerNorm, Least, Linear, Op};
 use training::{Course, gradient};
 
 /// Ops as they are collected.
@@ -29,16 +29,16 @@ impl Plan {
     }
 
     fn conv(&mut self, cells: usize, inputs: usize, outputs: usize, residual: bool) {
-        self.push(Op::Conv { cells, from_cells: cells, inputs, outputs, kernel: 3, stride: 1, residual });
+        self.push(Op::Conv { sizes: Convolution { cells, from_cells: cells, inputs, outputs, kernel: 3, stride: 1 }, residual });
     }
 
     fn halve(&mut self, cells: usize, from_cells: usize, channels: usize) {
-        self.push(Op::Conv { cells, from_cells, inputs: channels, outputs: channels, kernel: 3, stride: 2, residual: false });
+        self.push(Op::Conv { sizes: Convolution { cells, from_cells, inputs: channels, outputs: channels, kernel: 3, stride: 2 }, residual: false });
     }
 
     fn double(&mut self, cells: usize, from_cells: usize, channels: usize) {
         let from_cells = self.upsampled(cells, from_cells, channels);
-        self.push(Op::Conv { cells, from_cells, inputs: channels, outputs: channels, kernel: 3, stride: 1, residual: false });
+        self.push(Op::Conv { sizes: Convolution { cells, from_cells, inputs: channels, outputs: channels, kernel: 3, stride: 1 }, residual: false });
     }
 
     fn linear(&mut self, rows: usize, inputs: usize, outputs: usize) {
@@ -46,11 +46,11 @@ impl Plan {
     }
 
     fn linear_with(&mut self, rows: usize, inputs: usize, outputs: usize, epilogue: Epilogue) {
-        self.push(Op::Linear { rows, inputs, outputs, epilogue });
+        self.push(Op::Linear { sizes: Linear { rows, inputs, outputs }, epilogue });
     }
 
     fn norm(&mut self, positions: usize, channels: usize) {
-        self.push(Op::GroupNorm { positions, channels, groups: self.groups });
+        self.push(Op::GroupNorm(GroupNorm { positions, channels, groups: self.groups }));
     }
 
     fn resnet(&mut self, cells: usize, inputs: usize, outputs: usize) {
@@ -75,19 +75,19 @@ impl Plan {
         for _ in 0..config.transformer_layers_per_block.at(level) {
             // Attention to itself: the layer and its shortcut, queries, keys and values have the same input.
             (0..3).for_each(|_| self.gradients_meet(positions * channels));
-            self.push(Op::LayerNorm { rows: positions, channels });
+            self.push(Op::LayerNorm(LayerNorm { rows: positions, channels }));
             (0..3).for_each(|_| self.linear(positions, channels, channels));
-            self.push(Op::Attention { rows: positions, columns: positions, heads, width });
+            self.push(Op::Attention(Attention { rows: positions, columns: positions, heads, width }));
             self.linear_with(positions, channels, channels, Epilogue::Residual);
             // To the context.
             self.gradients_meet(positions * channels);
-            self.push(Op::LayerNorm { rows: positions, channels });
+            self.push(Op::LayerNorm(LayerNorm { rows: positions, channels }));
             self.linear(positions, channels, channels);
             self.keys_and_values(tokens, config.cross_attention_dim.at(level), channels);
-            self.attention_to_context(Op::Attention { rows: positions, columns: tokens, heads, width });
+            self.attention_to_context(Attention { rows: positions, columns: tokens, heads, width });
             self.linear_with(positions, channels, channels, Epilogue::Residual);
             self.gradients_meet(positions * channels);
-            self.push(Op::LayerNorm { rows: positions, channels });
+            self.push(Op::LayerNorm(LayerNorm { rows: positions, channels }));
             self.gated(positions, channels, 8 * channels);
             self.linear_with(positions, 4 * channels, channels, Epilogue::Residual);
         }
@@ -157,7 +157,7 @@ impl Plan {
         if config.mid_block_add_attention {
             self.norm(cells, channels);
             (0..3).for_each(|_| self.linear(cells, channels, channels));
-            self.push(Op::Attention { rows: cells, columns: cells, heads: 1, width: channels });
+            self.push(Op::Attention(Attention { rows: cells, columns: cells, heads: 1, width: channels }));
             self.linear_with(cells, channels, channels, Epilogue::Residual);
         }
         self.resnet(cells, channels, channels);

@@ -6,114 +6,41 @@ use crate::tensor::DType;
 /// An op that a GPU spends its time on, for one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A convolution of `kernel` x `kernel` taps.
+    /// A convolution.
     Conv {
-        /// Output positions of a sample.
-        cells: usize,
-        /// Input positions of a sample in memory.
-        from_cells: usize,
-        /// Channels.
-        inputs: usize,
-        /// Channels.
-        outputs: usize,
-        /// Height and width of the window.
-        kernel: usize,
-        /// Step of the window.
-        stride: usize,
+        /// Its sizes.
+        sizes: Convolution,
         /// Whether a tensor of the output's size is added.
         residual: bool,
     },
     /// A fully connected layer.
     Linear {
-        /// Rows of a sample.
-        rows: usize,
-        /// Channels.
-        inputs: usize,
-        /// Channels of the product.
-        outputs: usize,
+        /// Its sizes.
+        sizes: Linear,
         /// What follows it.
         epilogue: Epilogue,
     },
     /// softmax(q kᵀ) v.
-    Attention {
-        /// Queries of a sample.
-        rows: usize,
-        /// Keys of a sample.
-        columns: usize,
-        /// Heads.
-        heads: usize,
-        /// Channels of a head.
-        width: usize,
-    },
+    Attention(Attention),
     /// Group normalisation, with or without SiLU.
-    GroupNorm {
-        /// Positions of a sample.
-        positions: usize,
-        /// Channels.
-        channels: usize,
-        /// Groups.
-        groups: usize,
-    },
+    GroupNorm(GroupNorm),
     /// Layer normalisation.
-    LayerNorm {
-        /// Rows of a sample.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// The gradient of a convolution's input, by the fields of [`Op::Conv`].
-    ConvToInput {
-        /// Positions of the output's gradient.
-        cells: usize,
-        /// Positions of the input's.
-        from_cells: usize,
-        /// Channels of the input.
-        inputs: usize,
-        /// Channels of the output.
-        outputs: usize,
-        /// Height and width of the window.
-        kernel: usize,
-        /// Step of the window.
-        stride: usize,
-    },
+    LayerNorm(LayerNorm),
+    /// The gradient of a convolution's input.
+    ConvToInput(Convolution),
     /// The gradient of a fully connected layer's input.
-    LinearToInput {
-        /// Rows of a sample.
-        rows: usize,
-        /// Channels of the input.
-        inputs: usize,
-        /// Channels of the output.
-        outputs: usize,
-    },
+    LinearToInput(Linear),
     /// The gradients of attention's keys and values and, where `to_queries`, of its queries.
     AttentionToInputs {
-        /// Queries of a sample.
-        rows: usize,
-        /// Keys of a sample.
-        columns: usize,
-        /// Heads.
-        heads: usize,
-        /// Channels of a head.
-        width: usize,
+        /// Its sizes.
+        sizes: Attention,
         /// Whether the queries' gradient is wanted.
         to_queries: bool,
     },
     /// The gradient of group normalisation's input.
-    GroupNormToInput {
-        /// Positions of a sample.
-        positions: usize,
-        /// Channels.
-        channels: usize,
-        /// Groups.
-        groups: usize,
-    },
+    GroupNormToInput(GroupNorm),
     /// The gradient of layer normalisation's input.
-    LayerNormToInput {
-        /// Rows of a sample.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-    },
+    LayerNormToInput(LayerNorm),
     /// A kernel that only moves elements: sums, copies, gates.
     Moving {
         /// Its entry point.
@@ -123,6 +50,67 @@ pub enum Op {
         /// Elements.
         written: usize,
     },
+}
+
+/// A convolution of `kernel` x `kernel` taps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Output positions of a sample.
+    pub cells: usize,
+    /// Input positions of a sample in memory.
+    pub from_cells: usize,
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// Height and width of the window.
+    pub kernel: usize,
+    /// Step of the window.
+    pub stride: usize,
+}
+
+/// A fully connected layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear {
+    /// Rows of a sample.
+    pub rows: usize,
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Channels of the product.
+    pub outputs: usize,
+}
+
+/// Attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attention {
+    /// Queries of a sample.
+    pub rows: usize,
+    /// Keys of a sample.
+    pub columns: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Channels of a head.
+    pub width: usize,
+}
+
+/// Group normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupNorm {
+    /// Positions of a sample.
+    pub positions: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Groups.
+    pub groups: usize,
+}
+
+/// Layer normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerNorm {
+    /// Rows of a sample.
+    pub rows: usize,
+    /// Channels.
+    pub channels: usize,
 }
 
 /// What follows a linear layer's product on its way to memory.
@@ -141,18 +129,14 @@ impl Op {
     pub fn operations(&self) -> f64 {
         let product = |sizes: [usize; 3]| 2.0 * sizes.iter().map(|&size| size as f64).product::<f64>();
         match *self {
-            Self::Conv { cells, inputs, outputs, kernel, .. } | Self::ConvToInput { cells, inputs, outputs, kernel, .. } => {
-                product([cells, kernel * kernel * inputs, outputs])
-            }
-            Self::Linear { rows, inputs, outputs, .. } | Self::LinearToInput { rows, inputs, outputs } => product([rows, inputs, outputs]),
-            Self::Attention { rows, columns, heads, width } => 2.0 * product([rows, columns, heads * width]),
+            Self::Conv { sizes, .. } | Self::ConvToInput(sizes) => product([sizes.cells, sizes.taps() * sizes.inputs, sizes.outputs]),
+            Self::Linear { sizes, .. } | Self::LinearToInput(sizes) => product([sizes.rows, sizes.inputs, sizes.outputs]),
+            Self::Attention(sizes) => 2.0 * product([sizes.rows, sizes.columns, sizes.channels()]),
             // The probabilities once more, their gradient, and one product for each gradient of an input.
-            Self::AttentionToInputs { rows, columns, heads, width, to_queries } => {
-                (4.0 + f64::from(u8::from(to_queries))) * product([rows, columns, heads * width])
+            Self::AttentionToInputs { sizes, to_queries } => {
+                (4.0 + f64::from(u8::from(to_queries))) * product([sizes.rows, sizes.columns, sizes.channels()])
             }
-            Self::GroupNorm { .. } | Self::LayerNorm { .. } | Self::GroupNormToInput { .. } | Self::LayerNormToInput { .. } | Self::Moving { .. } => {
-                0.0
-            }
+            Self::GroupNorm(_) | Self::LayerNorm(_) | Self::GroupNormToInput(_) | Self::LayerNormToInput(_) | Self::Moving { .. } => 0.0,
         }
     }
 
@@ -165,10 +149,12 @@ impl Op {
     /// Elements that are read and written: of one sample, and once for all samples (weights).
     pub fn elements(&self) -> [usize; 2] {
         match *self {
-            Self::Conv { cells, from_cells, inputs, outputs, kernel, residual, .. } => {
-                [from_cells * inputs + (1 + usize::from(residual)) * cells * outputs, kernel * kernel * inputs * outputs + outputs]
+            Self::Conv { sizes, residual } => {
+                let Convolution { cells, outputs, .. } = sizes;
+                [sizes.moved() + usize::from(residual) * cells * outputs, sizes.weights() + outputs]
             }
-            Self::Linear { rows, inputs, outputs, epilogue } => {
+            Self::ConvToInput(sizes) => [sizes.moved(), sizes.weights()],
+            Self::Linear { sizes: Linear { rows, inputs, outputs }, epilogue } => {
                 let moved = match epilogue {
                     Epilogue::Nothing => outputs,
                     Epilogue::Residual => 2 * outputs,
@@ -176,21 +162,38 @@ impl Op {
                 };
                 [rows * (inputs + moved), inputs * outputs + outputs]
             }
-            Self::Attention { rows, columns, heads, width } => [2 * (rows + columns) * heads * width, 0],
-            Self::GroupNorm { positions, channels, .. } => [2 * positions * channels, 2 * channels],
-            Self::LayerNorm { rows, channels } => [2 * rows * channels, 2 * channels],
-            Self::ConvToInput { cells, from_cells, inputs, outputs, kernel, .. } => {
-                [from_cells * inputs + cells * outputs, kernel * kernel * inputs * outputs]
-            }
-            Self::LinearToInput { rows, inputs, outputs } => [rows * (inputs + outputs), inputs * outputs],
+            Self::LinearToInput(Linear { rows, inputs, outputs }) => [rows * (inputs + outputs), inputs * outputs],
+            Self::Attention(sizes) => [2 * (sizes.rows + sizes.columns) * sizes.channels(), 0],
             // Every input and the output are read, every gradient but the output's is written.
-            Self::AttentionToInputs { rows, columns, heads, width, to_queries } => {
-                [((3 + usize::from(to_queries)) * rows + 4 * columns) * heads * width, 0]
-            }
-            Self::GroupNormToInput { positions, channels, .. } => [3 * positions * channels, 2 * channels],
-            Self::LayerNormToInput { rows, channels } => [3 * rows * channels, channels],
+            Self::AttentionToInputs { sizes, to_queries } => [((3 + usize::from(to_queries)) * sizes.rows + 4 * sizes.columns) * sizes.channels(), 0],
+            Self::GroupNorm(GroupNorm { positions, channels, .. }) => [2 * positions * channels, 2 * channels],
+            Self::GroupNormToInput(GroupNorm { positions, channels, .. }) => [3 * positions * channels, 2 * channels],
+            Self::LayerNorm(LayerNorm { rows, channels }) => [2 * rows * channels, 2 * channels],
+            Self::LayerNormToInput(LayerNorm { rows, channels }) => [3 * rows * channels, channels],
             Self::Moving { read, written, .. } => [read + written, 0],
         }
+    }
+}
+
+impl Convolution {
+    fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    /// Elements of input and output of a sample.
+    fn moved(&self) -> usize {
+        self.from_cells * self.inputs + self.cells * self.outputs
+    }
+
+    fn weights(&self) -> usize {
+        self.taps() * self.inputs * self.outputs
+    }
+}
+
+impl Attention {
+    /// Channels of all heads.
+    fn channels(&self) -> usize {
+        self.heads * self.width
     }
 }
 

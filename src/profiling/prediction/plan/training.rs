@@ -2,7 +2,7 @@
 //! for all steps there and at each step here; and what inference does in place. Gradients stand behind their op, in no other order: a sum needs none.
 
 use super::Plan;
-use super::op::{Epilogue, Op};
+use super::op::{Attention, Epilogue, Linear, Op};
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +16,11 @@ pub(super) enum Course {
 /// The op that computes the gradient of an op's input.
 pub(super) fn gradient(op: &Op) -> Option<Op> {
     Some(match *op {
-        Op::Conv { cells, from_cells, inputs, outputs, kernel, stride, .. } => Op::ConvToInput { cells, from_cells, inputs, outputs, kernel, stride },
-        Op::Linear { rows, inputs, outputs, .. } => Op::LinearToInput { rows, inputs, outputs },
-        Op::Attention { rows, columns, heads, width } => Op::AttentionToInputs { rows, columns, heads, width, to_queries: true },
-        Op::GroupNorm { positions, channels, groups } => Op::GroupNormToInput { positions, channels, groups },
-        Op::LayerNorm { rows, channels } => Op::LayerNormToInput { rows, channels },
+        Op::Conv { sizes, .. } => Op::ConvToInput(sizes),
+        Op::Linear { sizes, .. } => Op::LinearToInput(sizes),
+        Op::Attention(sizes) => Op::AttentionToInputs { sizes, to_queries: true },
+        Op::GroupNorm(sizes) => Op::GroupNormToInput(sizes),
+        Op::LayerNorm(sizes) => Op::LayerNormToInput(sizes),
         _ => return None,
     })
 }
@@ -49,7 +49,7 @@ impl Plan {
     /// A projection of the time's embedding: inference computes those of all steps at once.
     pub(super) fn time_embedding(&mut self, time: usize, channels: usize) {
         if self.trains() {
-            self.ops.push(Op::Linear { rows: 1, inputs: time, outputs: channels, epilogue: Epilogue::Nothing });
+            self.ops.push(Op::Linear { sizes: Linear { rows: 1, inputs: time, outputs: channels }, epilogue: Epilogue::Nothing });
         }
     }
 
@@ -57,7 +57,7 @@ impl Plan {
     pub(super) fn keys_and_values(&mut self, tokens: usize, inputs: usize, outputs: usize) {
         if self.trains() {
             for is_second in [false, true] {
-                let op = Op::Linear { rows: tokens, inputs, outputs, epilogue: Epilogue::Nothing };
+                let op = Op::Linear { sizes: Linear { rows: tokens, inputs, outputs }, epilogue: Epilogue::Nothing };
                 self.ops.extend([Some(op), gradient(&op)].into_iter().flatten());
                 // The very first gradient of the context meets no other.
                 if is_second || self.tracks() {
@@ -68,13 +68,11 @@ impl Plan {
     }
 
     /// Attention to the context. From the first on gradients flow through all that follows.
-    pub(super) fn attention_to_context(&mut self, op: Op) {
+    pub(super) fn attention_to_context(&mut self, sizes: Attention) {
         let to_queries = self.tracks();
-        self.ops.push(op);
+        self.ops.push(Op::Attention(sizes));
         if self.trains() {
-            if let Op::Attention { rows, columns, heads, width } = op {
-                self.ops.push(Op::AttentionToInputs { rows, columns, heads, width, to_queries });
-            }
+            self.ops.push(Op::AttentionToInputs { sizes, to_queries });
             self.course = Course::Training { tracks: true };
         }
     }

@@ -1,0 +1,3 @@
+#![no_main]
+
+anodiff_fuzz::target!("manifest");
