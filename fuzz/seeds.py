@@ -90,7 +90,7 @@ def main():
     seed("checkpoint", "small", checkpoint({"loss": "0.5"}))
 
     # Two bytes for rows, columns and depth each, flags, gaps: one tile, an edge of one, several blocks, all terms.
-    for rows, columns, depth, flags, gaps in [(14, 32, 384, 0, 0), (15, 33, 385, 0x0C, 0x15), (70, 80, 800, 0xFF, 0x2A), (1, 1, 1, 3, 0)]:
+    for rows, columns, depth, flags, gaps in [(14, 32, 384, 0, 0), (15, 33, 385, 0x0C, 0x15), (30, 66, 400, 0xFF, 0x2A), (1, 1, 1, 3, 0)]:
         seed("product", f"{rows}x{columns}x{depth}", struct.pack("<HHHBB", rows, columns, depth, flags, gaps))
 
 

@@ -48,15 +48,22 @@ pub fn processor_milliseconds() -> Option<f64> {
     Some(10.0 * (ticks()? + ticks()?))
 }
 
-/// Bytes that the process can take before the machine, or the control group (container, batch job) that it runs in, is full; `None` where the kernel does not
-/// say.
+/// Bytes that the process can take before the machine, or the control group (container, batch job) that it runs in, is full, or its own limit on addresses
+/// (`ulimit -v`) is reached; `None` where the kernel does not say.
 pub fn available_bytes() -> Option<u64> {
     let free = in_kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let of_group = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
     let group = of_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
         .or_else(|| of_group("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"));
-    Some(group.map_or(free, |group| group.min(free)))
+    Some([group, addresses_left()].into_iter().flatten().fold(free, u64::min))
+}
+
+/// What the process's limit on addresses leaves; `None` without a limit.
+fn addresses_left() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let limit: u64 = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?.parse().ok()?;
+    Some(limit.saturating_sub(in_kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmSize:")?))
 }
 
 /// Whether the system would give as much memory now: where it does not, the allocator ends the program without a word.

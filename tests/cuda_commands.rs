@@ -85,6 +85,24 @@ fn difference(a: &Picture, b: &Picture) -> f32 {
 }
 
 #[test]
+fn batches_that_fit_a_gpu_are_found() {
+    let world = World::new();
+    let train = |out: &str, memory: u64, more: &[&str]| {
+        let fixed = ["train", "--data", "data", "--out", out, "--steps", "1", "--batch-size", "12", "--resolution", "128"];
+        let mut command = world.anodiff("cuda", Order::LateAndForward, &[&fixed[..], &["--validate-every", "0"], more].concat());
+        // Memory is all that counts here.
+        command.env("EMULATOR_MEMORY", memory.to_string()).env("EMULATOR_IDLE", "*");
+        command
+    };
+    let outline: serde_json::Value = serde_json::from_slice(&succeed(train("none", 4 << 30, &["--dry-run", "--json"])).stdout).unwrap();
+    let memory = outline["memory"].as_u64().unwrap() * 3 / 4;
+    refused(train("all", memory, &[]), &["the memory of cuda:0", "--batch-size"]);
+    succeed(train("fitted", memory, &["--auto-batch"]));
+    let config = fs::read_to_string(world.path("fitted/config.toml")).unwrap();
+    assert!(!config.contains("batch-size = 12") && !config.contains("accumulate = 1\n"), "{config}");
+}
+
+#[test]
 fn networks_give_what_they_give_on_the_cpu() {
     let world = World::new();
     let tensors = |inputs: &[(&str, Tensor)]| inputs.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone())).collect::<Vec<_>>();

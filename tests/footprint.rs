@@ -10,7 +10,7 @@ use anodiff::models::base::BaseModel;
 use anodiff::nn::Placement;
 use anodiff::tensor::DType;
 use anodiff::testing::miniature;
-use anodiff::training::embeddings::Footprint;
+use anodiff::training::embeddings::Growth;
 
 #[test]
 fn three_small_steps_foretell_the_memory_of_a_real_one() {
@@ -26,7 +26,8 @@ fn three_small_steps_foretell_the_memory_of_a_real_one() {
         let before = cpu::held_bytes();
         let learned = Learned::create(&base, preset, templates, kinds.clone(), side, 0).unwrap();
         let values = cpu::held_bytes() - before;
-        let footprint = Footprint::new(&base, &learned, &dataset, DType::F32).unwrap();
+        let growth = Growth::measure(&base, &learned, &dataset, DType::F32).unwrap();
+        let footprint = growth.of_batch(batch, 1);
         assert_eq!(learned.metadata.resolution, side);
 
         let examples = Examples::load(&dataset, &learned.metadata).unwrap().draw("train", 0, 0, batch);
@@ -40,8 +41,9 @@ fn three_small_steps_foretell_the_memory_of_a_real_one() {
         assert!(error.abs() < 0.05, "{footprint:?} foretold for {batch} pictures of {side} pixels, {step} bytes taken by the step");
         // Recycled buffers may be an eighth larger than what is in them.
         assert!((1.0..1.125).contains(&(3.0 * values as f64 / footprint.trained as f64)), "{values} bytes of values, {footprint:?}");
-        let narrow = Footprint::new(&base, &learned, &dataset, DType::F16).unwrap();
+        let narrow = Growth::measure(&base, &learned, &dataset, DType::F16).unwrap().of_batch(batch, 1);
         assert!(2 * narrow.model == footprint.model && narrow.step < footprint.step, "{narrow:?}");
+        assert_eq!(growth.of_batch(batch, 2).step - footprint.step, footprint.trained / 3, "the gradients of the first batch wait");
         eprintln!("batch {batch}, {side} pixels: {} bytes foretold, {step} taken", footprint.step);
     }
 }

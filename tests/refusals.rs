@@ -167,6 +167,15 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
+fn names_do_not_steer_the_terminal() {
+    let name = "model\u{1b}[2J\u{1b}[31mno error here\u{9b}1A\r";
+    refused(&["train", "--data", name, "--out", "run"], &["\\u{1b}[2J", "\\u{9b}1A", "\\r"]);
+    let output = anodiff(&["train", "--data", name, "--out", "run"], Path::new("/"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.trim_end().chars().all(|character| !character.is_control()), "{text:?}");
+}
+
+#[test]
 fn every_number_on_the_command_line_is_checked() {
     let world = World::new();
     for Row(command, flag, taken, bad) in ROWS {

@@ -117,4 +117,16 @@ fn what_does_not_fit_in_memory_ends_in_a_sentence() {
     };
     refused(limited("much", 1_000_000, "1000"), &["memory is full", "MB wanted", "--batch-size"]);
     succeed(limited("little", 1_000_000, "4"));
+
+    // The same step in batches that fit; the run goes on in them.
+    let fitted = |resume: &[&str]| {
+        let mut command = limited("fitted", 1_000_000, "600");
+        command.arg("--auto-batch").args(resume);
+        succeed(command);
+        let config: toml::Table = fs::read_to_string(world.path("fitted/config.toml")).unwrap().parse().unwrap();
+        ["batch-size", "accumulate"].map(|name| config["train"][name].as_integer().unwrap())
+    };
+    let [batch, accumulate] = fitted(&[]);
+    assert!(batch > 1 && accumulate > 1 && batch * accumulate == 600, "{batch}, {accumulate}");
+    assert_eq!(fitted(&["--resume"]), [batch, accumulate]);
 }

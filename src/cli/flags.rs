@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::auto_batch::Division;
 use super::numbers;
 use crate::data::dataset::Dataset;
 use crate::error::Result;
@@ -63,6 +64,16 @@ impl Course {
     /// `--batch-size`, or the preset's.
     pub(super) fn batch_size(&self, preset: usize) -> usize {
         self.batch_size.unwrap_or(preset)
+    }
+
+    /// How a step is divided, by flags and preset.
+    pub(super) fn division(&self, preset: usize) -> Division {
+        Division { batch_size: self.batch_size(preset), accumulate: self.accumulate }
+    }
+
+    /// The same with another division of the steps.
+    pub(super) fn divided(self, division: Division) -> Self {
+        Self { batch_size: Some(division.batch_size), accumulate: division.accumulate, ..self }
     }
 
     /// The rest, for the training loop.

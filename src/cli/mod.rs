@@ -3,6 +3,7 @@
 //! A new command is a module here, a variant of [`Command`] and a row of `run`.
 
 mod ablate;
+mod auto_batch;
 mod bench;
 mod check;
 mod config_file;
@@ -325,7 +326,8 @@ pub fn main() -> ExitCode {
 /// The last words when a tensor does not fit in the host's memory. Files are whole or not there, so the same command can go on after this.
 fn end_for_want_of_memory(bytes: usize) -> ! {
     let error = input_error!(
-        "the machine's memory is full: {} MB wanted for one tensor; use a smaller --batch-size or --resolution (train --dry-run says what a training takes)",
+        "the machine's memory is full: {} MB wanted for one tensor; use a smaller --batch-size or --resolution (train --dry-run says what a training takes, \
+         --auto-batch takes what fits)",
         bytes.div_ceil(1_000_000)
     );
     fail(&error);

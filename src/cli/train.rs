@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::auto_batch::Division;
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
@@ -21,7 +22,7 @@ use crate::models::base::BaseModel;
 use crate::nn::Placement;
 use crate::process;
 use crate::tensor::DType;
-use crate::training::embeddings::{self, Footprint, LEARNED, Options};
+use crate::training::embeddings::{self, Growth, LEARNED, Options};
 use crate::training::progress::note;
 use crate::training::run_folder::RunFolder;
 use crate::weights::Archive;
@@ -82,6 +83,10 @@ pub struct Arguments {
     #[command(flatten)]
     #[serde(flatten)]
     course: Course,
+    /// Take the largest batches of at most --batch-size that fit into memory, and as many to a step as make the same step; a resumed run keeps its own
+    #[arg(long)]
+    #[serde(skip)]
+    auto_batch: bool,
     /// Check everything, training pairs included, and say what would be done and how much memory it takes
     #[arg(long)]
     #[serde(skip)]
@@ -130,12 +135,14 @@ struct Resolved<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
-    let Checked { preset, options, templates, dataset, resolution } = arguments.check()?;
+    let fitted = if arguments.auto_batch { Some(arguments.fitted(globals)?) } else { None };
+    let arguments = fitted.as_ref().unwrap_or(arguments);
+    let checked = arguments.check()?;
     let placement = if arguments.dry_run { Placement::HOST } else { globals.placement()? };
     let base = BaseModel::load(arguments.model.as_deref(), placement)?;
-    let kinds: Vec<Kind> = dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
-    warn_of_few_pairs(&dataset, preset.name);
-    let learned = Learned::create(&base, preset, templates, kinds, resolution, globals.seed)?;
+    warn_of_few_pairs(&checked.dataset, checked.preset.name);
+    let learned = checked.fresh(&base, globals.seed)?;
+    let Checked { options, dataset, .. } = checked;
     if let Some(path) = &arguments.encoder_weights {
         learned.start_encoder_from(path)?;
     }
@@ -151,7 +158,31 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
     output::line(learned.display())
 }
 
+impl Checked {
+    /// What is trained, as it is before the first step.
+    fn fresh(&self, base: &BaseModel, seed: u64) -> Result<Learned> {
+        let kinds = self.dataset.types().map(|(object, found)| Kind::new(&object.name, &found.name)).collect();
+        Learned::create(base, self.preset.clone(), self.templates.clone(), kinds, self.resolution, seed)
+    }
+}
+
 impl Arguments {
+    /// With batches that fit into memory, for `--auto-batch`.
+    fn fitted(&self, globals: &Globals) -> Result<Self> {
+        let began = if self.course.resume { Division::recorded(&self.out)? } else { None };
+        let division = match began {
+            Some(division) => division,
+            None => {
+                let checked = self.check()?;
+                let placement = globals.placement()?;
+                let base = BaseModel::load(self.model.as_deref(), Placement::HOST)?;
+                let growth = Growth::measure(&base, &checked.fresh(&base, globals.seed)?, &checked.dataset, placement.dtype)?;
+                self.course.division(checked.preset.training.batch_size).fitting(&growth, placement)?
+            }
+        };
+        Ok(Self { course: self.course.clone().divided(division), ..self.clone() })
+    }
+
     /// Refuses what cannot work, as far as it shows before weights are read. Nothing is written.
     pub(super) fn check(&self) -> Result<Checked> {
         let preset = self.preset()?;
@@ -202,7 +233,7 @@ fn warn_of_few_pairs(dataset: &Dataset, preset: PresetName) {
 fn outline(base: &BaseModel, learned: &Learned, dataset: &Dataset, accumulate: usize, globals: &Globals) -> Result<()> {
     let on_cpu = matches!(Device::parse(&globals.device), Ok(Device::Cpu));
     let dtype = if on_cpu { DType::F32 } else { globals.dtype()? };
-    let footprint = Footprint::new(base, learned, dataset, dtype)?;
+    let footprint = Growth::measure(base, learned, dataset, dtype)?.of_batch(learned.metadata.preset.training.batch_size, accumulate);
     let beside = if on_cpu { footprint.beside_on_cpu() } else { 0 };
     let memory = footprint.total() + beside;
     let metadata = &learned.metadata;
@@ -250,7 +281,7 @@ fn warn_of_memory(memory: usize) {
     let Some(free) = process::available_bytes() else { return };
     if memory as u64 > free {
         note(&format!(
-            "about {:.1} GB of memory wanted, {:.1} GB are free; take a smaller --batch-size (with a larger --accumulate the steps stay the same) or --resolution",
+            "about {:.1} GB of memory wanted, {:.1} GB are free; take a smaller --batch-size (--auto-batch finds one, and leaves the steps the same) or --resolution",
             gigabytes(memory),
             free as f64 / 1e9
         ));

@@ -42,7 +42,7 @@ impl RunFolder {
         }
         if occupied && !path.join(CONFIG).is_file() {
             invalid_input!(
-                "--resume: the folder {} holds no run (there is no {CONFIG} in it); choose a run's folder or an empty one",
+                "the folder {} is not empty and holds no run (there is no {CONFIG} in it); choose a run's folder or an empty one",
                 path.display()
             );
         }

@@ -220,6 +220,14 @@ impl Cuda {
         self.0.architecture
     }
 
+    /// Bytes of the device's memory that nobody holds.
+    ///
+    /// # Errors
+    /// When the driver does not say.
+    pub fn free_bytes(&self) -> Result<usize> {
+        self.context().mem_get_info().map(|(free, _)| free).map_err(|error| self.error("asking for its free memory", error))
+    }
+
     /// Waits until all work is done.
     ///
     /// # Errors

@@ -111,7 +111,7 @@ fn refusal(cuda: Cuda, bytes: usize, error: DriverError) -> crate::error::Error 
     if !is_out_of_memory(error) {
         return cuda.error("getting memory", error);
     }
-    let free = cuda.context().mem_get_info().map_or(0, |(free, _)| free);
+    let free = cuda.free_bytes().unwrap_or(0);
     let properties = cuda.properties();
     input_error!(
         "the memory of {cuda} ({}) is full: {} MiB wanted, {} of {} MiB free; use a smaller --batch-size or --resolution, --dtype f16, or --device cpu",

@@ -9,6 +9,17 @@ use crate::models::base::BaseModel;
 use crate::process;
 use crate::tensor::DType;
 
+/// How the memory of a training grows with its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth {
+    model: usize,
+    trained: usize,
+    /// Bytes for each example where the UNet's forward pass ends.
+    forward: f64,
+    /// Bytes where the encoder's gradients are computed: for the first example, and for each other one.
+    backward: [f64; 2],
+}
+
 /// Bytes that the tensors of a training hold when most of them are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
@@ -31,8 +42,11 @@ impl Footprint {
     pub fn total(&self) -> usize {
         self.model + self.trained + self.step
     }
+}
 
-    /// Of a training of `learned` with its base model and activations in `dtype`, both of which are in host memory now. All training pairs are read on the way.
+impl Growth {
+    /// Of a training of `learned` with its base model and activations in `dtype`, both of which are in host memory now. All training pairs are read on the
+    /// way.
     ///
     /// A step holds most where the UNet's forward pass ends, or where the gradients of the encoder of masks are computed. What has been kept for the gradients by
     /// then grows with the number of examples and with their area: three steps on the CPU, of one and two examples at an eighth and at a quarter of the side,
@@ -41,7 +55,7 @@ impl Footprint {
     ///
     /// # Errors
     /// As [`Examples::load`]; a schedule or model that cannot be trained.
-    pub fn new(base: &BaseModel, learned: &Learned, dataset: &Dataset, dtype: DType) -> Result<Self> {
+    pub fn measure(base: &BaseModel, learned: &Learned, dataset: &Dataset, dtype: DType) -> Result<Self> {
         let wanted = learned.metadata.resolution;
         let unit = LEAST_CELLS * base.vae.downscale();
         let small = (wanted / 8).next_multiple_of(unit);
@@ -56,17 +70,22 @@ impl Footprint {
         // The encoder, whose pictures have one size, is trained in f32.
         let encoder = of_one.kept - kept_of_pixel * area(small);
         let narrow = dtype.bytes() as f64 / DType::F32.bytes() as f64;
-        let batch = learned.metadata.preset.training.batch_size as f64;
-        let forward = batch * (encoder + narrow * (kept_of_pixel + passing_of_pixel) * area(wanted));
-        let backward = of_one.whole + (batch - 1.0) * (of_two.whole - of_one.whole);
-
         let details = &base.details;
         let frozen = [&details.text_encoder, &details.unet, &details.vae].map(|part| part.parameters.elements()).iter().sum::<usize>();
         Ok(Self {
             model: frozen * dtype.bytes(),
             trained: 3 * learned.parameters().elements() * DType::F32.bytes(),
-            step: forward.max(backward).max(0.0) as usize,
+            forward: encoder + narrow * (kept_of_pixel + passing_of_pixel) * area(wanted),
+            backward: [of_one.whole, of_two.whole - of_one.whole],
         })
+    }
+
+    /// With batches of so many examples, `accumulate` of them to a step: the gradients of those before wait beside the last one.
+    pub fn of_batch(&self, batch: usize, accumulate: usize) -> Footprint {
+        let [first, more] = self.backward;
+        let (forward, backward) = (batch as f64 * self.forward, first + (batch as f64 - 1.0) * more);
+        let waiting = if accumulate > 1 { self.trained / 3 } else { 0 };
+        Footprint { model: self.model, trained: self.trained, step: forward.max(backward).max(0.0) as usize + waiting }
     }
 }
 

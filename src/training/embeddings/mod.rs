@@ -23,7 +23,7 @@ use crate::training::schedule::Schedule;
 use crate::training::state::State;
 use validation::Validation;
 
-pub use footprint::Footprint;
+pub use footprint::{Footprint, Growth};
 pub(in crate::training) use validation::{record_fixed_noise, stitched};
 
 /// The final file of a run.
