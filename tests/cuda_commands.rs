@@ -19,20 +19,17 @@ use program::{json_file, refused, succeed};
 
 /// A miniature model and data set, and the program on both devices.
 struct World {
-    folder: tempfile::TempDir,
+    place: program::World,
     emulator: Emulator,
 }
 
 impl World {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 3);
-        Self { folder, emulator: Emulator::new(Sanitizer::None) }
+        Self { place: program::World::of_pairs(3), emulator: Emulator::new(Sanitizer::None) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.place.path(name)
     }
 
     /// `anodiff` in the world's folder on `device`; a GPU works in `order`.
@@ -40,7 +37,7 @@ impl World {
         let mut command = self.emulator.command(env!("CARGO_BIN_EXE_anodiff"), order);
         // Every op is compared by tests of its own.
         command.env("ANODIFF_UNVERIFIED", "1");
-        command.current_dir(self.folder.path()).args(arguments).args(["--device", device, "--threads", "2"]);
+        command.current_dir(self.place.folder.path()).args(arguments).args(["--device", device, "--threads", "2"]);
         command
     }
 
@@ -287,7 +284,7 @@ fn a_gpu_is_verified_before_its_first_use_and_what_is_wrong_is_not_used() {
 
 impl World {
     /// With pairs to look at and a normal picture to test on.
-    fn with_pairs() -> Self {
+    fn of_pairs() -> Self {
         let world = Self::new();
         miniature::data_set(&world.path("pairs"), 2);
         fs::remove_dir_all(world.path("pairs/plate/train")).unwrap();
@@ -335,7 +332,7 @@ impl World {
 
 #[test]
 fn inspection_networks_are_trained_and_asked_as_on_the_cpu() {
-    let world = World::with_pairs();
+    let world = World::of_pairs();
     for device in ["cpu", "cuda"] {
         // The deepest layers are left with 2 x 2 pixels: of two values in all, a normalisation would make their difference, however small, as large as any.
         let sizes = ["--resolution", "64", "--width", "2", "--steps", "1", "--batch-size", "4", "--classifier-width", "2", "--classifier-steps", "1"];
@@ -352,7 +349,7 @@ fn inspection_networks_are_trained_and_asked_as_on_the_cpu() {
 
 #[test]
 fn pairs_are_filtered_and_judged_as_on_the_cpu() {
-    let world = World::with_pairs();
+    let world = World::of_pairs();
     world.train("cpu", "cpu", &[]);
     world.generate("cpu", "made", &[]);
     let root = anodiff::nn::Path::root(&Scattered);
@@ -371,7 +368,7 @@ fn pairs_are_filtered_and_judged_as_on_the_cpu() {
 
 #[test]
 fn the_ablation_runs_as_on_the_cpu() {
-    let world = World::with_pairs();
+    let world = World::of_pairs();
     for device in ["cpu", "cuda"] {
         let sizes = ["--train-steps", "1", "--denoising-steps", "2", "--count", "1", "--images-together", "1"];
         let network = ["--resolution", "64", "--width", "2", "--steps", "1", "--batch-size", "4"];

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anodiff::testing::miniature;
 use emulator::{Emulator, Order, Sanitizer, pooled};
 use program::{files, succeed};
 use rayon::prelude::*;
@@ -22,27 +21,24 @@ const NOT_SUPPORTED: u32 = 801;
 const ILLEGAL_ADDRESS: u32 = 700;
 
 struct World {
-    folder: tempfile::TempDir,
+    place: program::World,
     emulator: Emulator,
 }
 
 impl World {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 3);
-        Self { folder, emulator: Emulator::new(Sanitizer::None) }
+        Self { place: program::World::of_pairs(3), emulator: Emulator::new(Sanitizer::None) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.place.path(name)
     }
 
     fn anodiff(&self, arguments: &[&str]) -> Command {
         let mut command = self.emulator.command(env!("CARGO_BIN_EXE_anodiff"), Order::LateAndForward);
         pooled(&mut command);
         // Every op is compared by tests of its own.
-        command.env("ANODIFF_UNVERIFIED", "1").current_dir(self.folder.path());
+        command.env("ANODIFF_UNVERIFIED", "1").current_dir(self.place.folder.path());
         command.args(arguments).args(["--data", "data", "--model", "model", "--device", "cuda", "--threads", "1"]);
         command
     }

@@ -18,7 +18,7 @@ fn odd_place(folder: &Path) -> PathBuf {
     library
 }
 
-/// Learns, generates and exports; gives what the commands leave but for logs, which hold times.
+/// Learns, generates and exports; gives all that the commands leave.
 fn results(world: &World, surround: impl Fn(&mut Command)) -> BTreeMap<PathBuf, Vec<u8>> {
     let run = |name: &str, arguments: &[&str]| {
         let mut command = world.command_on_data(name, arguments);

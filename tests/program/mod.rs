@@ -17,9 +17,14 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::of_pairs(6)
+    }
+
+    /// With another number of pairs a type.
+    pub fn of_pairs(count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         miniature::model(&folder.path().join("model"), 1);
-        miniature::data_set(&folder.path().join("data"), 6);
+        miniature::data_set(&folder.path().join("data"), count);
         Self { folder }
     }
 
