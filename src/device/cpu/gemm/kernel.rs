@@ -4,6 +4,8 @@
 //! result depends on its own row and column alone.
 #![allow(unsafe_code)]
 
+use crate::device::cpu::lanes::{LANES, Lanes};
+
 /// Most rows of a tile: 14 x 2 AVX-512 accumulators leave four of the 32 registers for the operands.
 pub const ROWS: usize = 14;
 /// Columns of a full tile: two AVX-512 registers.
@@ -33,18 +35,29 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// The best first.
+    const ALL: &[Self] = &[
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx2,
+        Self::Portable,
+    ];
+
+    /// Those that this machine has, the best first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|isa| match isa {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Portable => true,
+        })
+    }
+
     /// The best one that this machine has.
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                return Self::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
-            }
-        }
-        Self::Portable
+        Self::available().next().unwrap_or(Self::Portable)
     }
 }
 
@@ -89,7 +102,7 @@ pub fn multiply(isa: Isa, panels: Panels, target: Target) {
     assert!(panels.depth <= DEPTH && panels.right.len() >= panels.depth * COLUMNS);
     assert!(target.rows.iter().all(|row| target.offset + target.columns <= row.len()));
     match isa {
-        // SAFETY: `Isa::detect` is the only source of these values and found the features.
+        // SAFETY: these values come from `Isa::available`, which found the features.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { x86::avx512(panels, target) },
         #[cfg(target_arch = "x86_64")]
@@ -98,64 +111,134 @@ pub fn multiply(isa: Isa, panels: Panels, target: Target) {
     }
 }
 
-/// The same in plain Rust, in pieces of 4 x 16 that fit sixteen 256-bit registers (or 32 of 128 bits).
+/// Columns of a piece of a tile, for registers of eight lanes: two of them.
+const PIECE_COLUMNS: usize = 2 * LANES;
+/// Most rows of a piece: 6 x 2 accumulators leave four of 16 registers for the operands.
+const PIECE_ROWS: usize = 6;
+
+/// First row, rows and first column of the pieces of a tile. Those of the same columns come one after another, so that half of the right panel stays in
+/// the innermost cache; 14 rows are 5, 5 and 4, because pieces of few rows wait for their operands.
+fn pieces(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let most = rows.div_ceil(rows.div_ceil(PIECE_ROWS));
+    let of_columns = move |column| (0..rows).step_by(most).map(move |first| (first, most.min(rows - first), column));
+    (0..columns).step_by(PIECE_COLUMNS).flat_map(of_columns)
+}
+
+/// The same without a word of any instruction set.
 #[inline(always)]
 fn portable(panels: Panels, mut target: Target) {
-    const PIECE: usize = 4;
-    for first in (0..target.rows.len()).step_by(PIECE) {
-        for column in (0..target.columns).step_by(16) {
-            match (target.rows.len() - first).min(PIECE) {
-                1 => piece::<1>(panels, first, column, &mut target),
-                2 => piece::<2>(panels, first, column, &mut target),
-                3 => piece::<3>(panels, first, column, &mut target),
-                _ => piece::<4>(panels, first, column, &mut target),
-            }
+    for (first, rows, column) in pieces(target.rows.len(), target.columns) {
+        match rows {
+            1 => piece::<1>(panels, first, column, &mut target),
+            2 => piece::<2>(panels, first, column, &mut target),
+            3 => piece::<3>(panels, first, column, &mut target),
+            4 => piece::<4>(panels, first, column, &mut target),
+            5 => piece::<5>(panels, first, column, &mut target),
+            _ => piece::<PIECE_ROWS>(panels, first, column, &mut target),
         }
     }
 }
 
 #[inline(always)]
-fn piece<const PIECE: usize>(panels: Panels, first: usize, column: usize, target: &mut Target) {
+fn piece<const ROWS: usize>(panels: Panels, first: usize, column: usize, target: &mut Target) {
     let (row_stride, step_stride) = match panels.order {
         LeftOrder::ByRow => (panels.stride, 1),
         LeftOrder::ByStep => (1, panels.stride),
     };
-    let mut sums = [[0.0_f32; 16]; PIECE];
+    let mut sums = [[Lanes::splat(0.0); 2]; ROWS];
     for (step, right) in panels.right.chunks_exact(COLUMNS).take(panels.depth).enumerate() {
-        let right: &[f32; 16] = right[column..].first_chunk().unwrap_or(&[0.0; 16]);
+        let right = [Lanes::load(&right[column..]), Lanes::load(&right[column + LANES..])];
         for (row, sums) in sums.iter_mut().enumerate() {
             let left = panels.left[(first + row) * row_stride + step * step_stride];
-            for (sum, &right) in sums.iter_mut().zip(right) {
-                *sum = multiply_add(left, right, *sum);
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = right.times_plus(left, *sum);
             }
         }
     }
-    let (start, end) = (target.offset + column, target.offset + target.columns.min(column + 16));
-    for (row, sums) in target.rows[first..].iter_mut().zip(&sums) {
-        for (out, &sum) in row[start..end].iter_mut().zip(sums) {
-            *out = if target.add { multiply_add(target.scale, sum, *out) } else { target.scale * sum };
+    let end = target.offset + target.columns;
+    for (row, sums) in target.rows[first..].iter_mut().zip(sums) {
+        for (vector, sum) in sums.into_iter().enumerate() {
+            let start = (target.offset + column + LANES * vector).min(end);
+            let out = &mut row[start..end.min(start + LANES)];
+            let sum = if target.add { sum.times_plus(target.scale, Lanes::load(out)) } else { sum * target.scale };
+            sum.store(out);
         }
     }
-}
-
-/// `a * b + c`, fused where the hardware does it: emulating it would take a library call.
-#[inline(always)]
-fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
-        _mm512_set1_ps, _mm512_setzero_ps,
+        __m256, __m256i, __m512, _MM_HINT_T0, _mm_prefetch, _mm256_broadcast_ss, _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
 
-    use super::{COLUMNS, LeftOrder, Panels, Target, portable};
+    use super::{COLUMNS, LANES, LeftOrder, Panels, Target, pieces};
 
+    /// The tile in pieces that fit 16 registers.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn avx2(panels: Panels, target: Target) {
-        portable(panels, target);
+    pub(super) fn avx2(panels: Panels, mut target: Target) {
+        macro_rules! by_rows {
+            ($by_row:literal, $piece:expr, $($rows:literal)*) => {{
+                let (first, rows, column) = $piece;
+                match rows {
+                    $($rows => piece::<$rows, $by_row>(panels, first, column, &mut target),)*
+                    rows => unreachable!("a piece of {rows} rows"),
+                }
+            }};
+        }
+        for piece in pieces(target.rows.len(), target.columns) {
+            match panels.order {
+                LeftOrder::ByRow => by_rows!(true, piece, 1 2 3 4 5 6),
+                LeftOrder::ByStep => by_rows!(false, piece, 1 2 3 4 5 6),
+            }
+        }
+    }
+
+    /// Rows from `first` and columns from `column` of the tile.
+    #[target_feature(enable = "avx2,fma")]
+    fn piece<const ROWS: usize, const BY_ROW: bool>(panels: Panels, first: usize, column: usize, target: &mut Target) {
+        let (row_stride, step_stride) = if BY_ROW { (panels.stride, 1) } else { (1, panels.stride) };
+        let mut sums: [[__m256; 2]; ROWS] = [[_mm256_setzero_ps(); 2]; ROWS];
+        let mut left = panels.left.as_ptr().wrapping_add(first * row_stride);
+        let mut right = panels.right.as_ptr().wrapping_add(column);
+        for _ in 0..panels.depth {
+            // SAFETY: `multiply` checked that the right panel has `depth` steps of COLUMNS elements, of which `column` is 0 or 16, and that every
+            // (row, step) lies inside the left panel, in the order and with the stride given.
+            unsafe {
+                let columns = [_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(LANES))];
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let value = _mm256_broadcast_ss(&*left.add(row * row_stride));
+                    for (sum, &column) in sums.iter_mut().zip(&columns) {
+                        *sum = _mm256_fmadd_ps(value, column, *sum);
+                    }
+                }
+            }
+            left = left.wrapping_add(step_stride);
+            right = right.wrapping_add(COLUMNS);
+        }
+        let scale = _mm256_set1_ps(target.scale);
+        let masks = [first_lanes(target.columns - column), first_lanes((target.columns - column).saturating_sub(LANES))];
+        // A fixed number of rows and vectors, so that the sums never need an address.
+        let Some(rows) = target.rows[first..].first_chunk_mut::<ROWS>() else { unreachable!("the caller chose ROWS by the number of rows") };
+        for row in 0..ROWS {
+            for vector in 0..2 {
+                let (mask, sum) = (masks[vector], sums[row][vector]);
+                // SAFETY: the mask keeps to the `columns` elements from `offset` on, which `multiply` checked to lie within every row.
+                unsafe {
+                    let to = rows[row].as_mut_ptr().wrapping_add(target.offset + column + LANES * vector);
+                    let value = if target.add { _mm256_fmadd_ps(scale, sum, _mm256_maskload_ps(to, mask)) } else { _mm256_mul_ps(scale, sum) };
+                    _mm256_maskstore_ps(to, mask, value);
+                }
+            }
+        }
+    }
+
+    /// All ones in the first `count` of eight lanes.
+    #[target_feature(enable = "avx2")]
+    fn first_lanes(count: usize) -> __m256i {
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(LANES) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
     }
 
     #[target_feature(enable = "avx512f")]

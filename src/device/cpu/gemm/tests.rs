@@ -1,3 +1,4 @@
+use super::kernel::{COLUMNS, DEPTH, Isa, LeftOrder, Panels, ROWS, Target, multiply};
 use super::{Finish, MatrixMut, MatrixRef, gemm, gemm_parallel};
 use crate::testing::{random, relative_error};
 
@@ -47,6 +48,74 @@ fn every_size_and_order_matches_the_definition() {
                 assert_eq!(found, parallel, "{sizes:?}");
             }
         }
+    }
+}
+
+/// Every instruction set that this machine has, every size of a tile: the same bits, one chain of multiply-adds for each element, and nothing written
+/// beside the tile.
+#[test]
+fn tiles_are_the_same_on_every_instruction_set() {
+    const STEPS: usize = 37;
+    let stride = STEPS.max(ROWS) + 3;
+    let left = random("left", &[stride * stride]).to_f32_vec().unwrap();
+    let right = random("right", &[STEPS * COLUMNS]).to_f32_vec().unwrap();
+    let before = random("before", &[ROWS * 40]).to_f32_vec().unwrap();
+    let found: Vec<Isa> = Isa::available().collect();
+    assert_eq!((found.first(), found.last()), (Some(&Isa::detect()), Some(&Isa::Portable)));
+    for (rows, columns, depth) in (1..=ROWS).flat_map(|rows| (1..=COLUMNS).flat_map(move |columns| [0, 1, STEPS].map(|depth| (rows, columns, depth))))
+    {
+        for (order, add) in [(LeftOrder::ByRow, false), (LeftOrder::ByStep, true), (LeftOrder::ByRow, true)] {
+            let (scale, offset) = (0.75, 3);
+            let mut expected = before.clone();
+            for (row, out) in expected.chunks_exact_mut(40).take(rows).enumerate() {
+                for (column, out) in out[offset..offset + columns].iter_mut().enumerate() {
+                    let at = |step: usize| if order == LeftOrder::ByRow { row * stride + step } else { step * stride + row };
+                    let sum = (0..depth).fold(0.0_f32, |sum, step| left[at(step)].mul_add(right[step * COLUMNS + column], sum));
+                    *out = if add { sum.mul_add(scale, *out) } else { sum * scale };
+                }
+            }
+            for &isa in &found {
+                let mut out = before.clone();
+                let panels = Panels { left: &left, order, stride, right: &right, depth };
+                let mut tile: Vec<&mut [f32]> = out.chunks_exact_mut(40).take(rows).collect();
+                multiply(isa, panels, Target { rows: &mut tile, offset, columns, scale, add });
+                assert_eq!(out, expected, "{isa:?}: {rows} x {columns}, depth {depth}, {order:?}, add {add}");
+            }
+        }
+    }
+}
+
+/// The product is what nearly all time goes into, and a compiler that does not find the vectors costs twenty times of it: a chain of scalar multiply-adds
+/// must be far behind.
+#[test]
+fn tiles_are_computed_in_vectors_on_every_instruction_set() {
+    let left = random("left", &[ROWS * DEPTH]).to_f32_vec().unwrap();
+    let right = random("right", &[DEPTH * COLUMNS]).to_f32_vec().unwrap();
+    let shortest = |run: &mut dyn FnMut()| {
+        let time = |_| {
+            let start = std::time::Instant::now();
+            run();
+            start.elapsed()
+        };
+        (0..40).map(time).min().unwrap()
+    };
+    let mut out = vec![0.0; ROWS * COLUMNS];
+    let scalar = shortest(&mut || {
+        for (row, out) in out.chunks_exact_mut(COLUMNS).enumerate() {
+            for (column, out) in out.iter_mut().enumerate() {
+                *out = (0..DEPTH).fold(0.0, |sum, step| left[row * DEPTH + step].mul_add(right[step * COLUMNS + column], sum));
+            }
+        }
+        std::hint::black_box(&mut out);
+    });
+    for isa in Isa::available() {
+        let vectors = shortest(&mut || {
+            let panels = Panels { left: &left, order: LeftOrder::ByRow, stride: DEPTH, right: &right, depth: DEPTH };
+            let mut rows: Vec<&mut [f32]> = out.chunks_exact_mut(COLUMNS).collect();
+            multiply(isa, panels, Target { rows: &mut rows, offset: 0, columns: COLUMNS, scale: 1.0, add: false });
+            std::hint::black_box(&mut out);
+        });
+        assert!(3 * vectors < scalar, "{isa:?}: {vectors:?} a tile; one element after the other takes {scalar:?}");
     }
 }
 
