@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use super::memory::{gigabytes, left, wanted};
 use crate::anomaly::presets::MOST_ACCUMULATE;
 use crate::device::Device;
 use crate::error::Result;
 use crate::files;
 use crate::nn::Placement;
-use crate::process;
 use crate::training::embeddings::Growth;
 use crate::training::progress::note;
 use crate::training::run_folder::CONFIG;
@@ -48,15 +48,11 @@ impl Division {
     /// # Errors
     /// When not even one example at a time fits, or the system does not say what is left (exit code 2).
     pub(super) fn fitting(self, growth: &Growth, placement: Placement) -> Result<Self> {
-        let left = left(placement.device)?;
-        let total = |division: &Self| {
-            let footprint = growth.of_batch(division.batch_size, division.accumulate);
-            match placement.device {
-                Device::Cpu => footprint.total() + footprint.beside_on_cpu(),
-                Device::Cuda(_) => footprint.total(),
-            }
+        let Some(left) = left(placement.device)? else {
+            invalid_input!("--auto-batch: this system does not say how much memory is free; give --batch-size");
         };
-        let gigabytes = |bytes: usize| bytes as f64 / 1e9;
+        let on_cpu = matches!(placement.device, Device::Cpu);
+        let total = |division: &Self| wanted(&growth.of_batch(division.batch_size, division.accumulate), on_cpu);
         let Some(division) = self.others().find(|division| total(division) as f64 <= SHARE * left as f64) else {
             invalid_input!(
                 "--auto-batch: about {:.2} GB of memory wanted for one example at a time, {:.2} GB are free; take a smaller --resolution",
@@ -83,17 +79,6 @@ impl Division {
         let Self { batch_size: whole, accumulate } = self;
         let divisors = (1..=whole).rev().filter(move |batch_size| whole.is_multiple_of(*batch_size));
         divisors.map(move |batch_size| Self { batch_size, accumulate: accumulate * (whole / batch_size) })
-    }
-}
-
-/// Bytes that a training may come to hold: on the CPU what the process holds already is its own.
-fn left(device: Device) -> Result<usize> {
-    match device {
-        Device::Cpu => match process::available_bytes() {
-            Some(bytes) => Ok((bytes + process::private_bytes().unwrap_or(0)) as usize),
-            None => invalid_input!("--auto-batch: this system does not say how much memory is free; give --batch-size"),
-        },
-        Device::Cuda(cuda) => cuda.free_bytes(),
     }
 }
 

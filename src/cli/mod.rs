@@ -18,6 +18,7 @@ mod generate;
 mod info;
 mod kernels;
 mod masks;
+mod memory;
 mod model_limits;
 mod numbers;
 pub mod output;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::auto_batch::Division;
 use super::flags::{Course, Selection};
 use super::folders::outside_of_data;
+use super::memory::{gigabytes, left, wanted};
 use super::model_limits::ModelLimits;
 use super::{Globals, numbers, output};
 use crate::anomaly::inversion::split_rule;
@@ -20,7 +21,6 @@ use crate::error::{Context, Result};
 use crate::invalid_input;
 use crate::models::base::BaseModel;
 use crate::nn::Placement;
-use crate::process;
 use crate::tensor::DType;
 use crate::training::embeddings::{self, Growth, LEARNED, Options};
 use crate::training::progress::note;
@@ -234,8 +234,7 @@ fn outline(base: &BaseModel, learned: &Learned, dataset: &Dataset, accumulate: u
     let on_cpu = matches!(Device::parse(&globals.device), Ok(Device::Cpu));
     let dtype = if on_cpu { DType::F32 } else { globals.dtype()? };
     let footprint = Growth::measure(base, learned, dataset, dtype)?.of_batch(learned.metadata.preset.training.batch_size, accumulate);
-    let beside = if on_cpu { footprint.beside_on_cpu() } else { 0 };
-    let memory = footprint.total() + beside;
+    let memory = wanted(&footprint, on_cpu);
     let metadata = &learned.metadata;
     let rule = split_rule(metadata.preset.name);
     let outline = Outline {
@@ -250,7 +249,7 @@ fn outline(base: &BaseModel, learned: &Learned, dataset: &Dataset, accumulate: u
         memory,
     };
     if on_cpu {
-        warn_of_memory(memory);
+        warn_of_memory(memory)?;
     }
     if globals.json {
         return output::json(&outline);
@@ -272,22 +271,20 @@ fn outline(base: &BaseModel, learned: &Learned, dataset: &Dataset, accumulate: u
         gigabytes(footprint.trained),
         gigabytes(footprint.step),
         metadata.preset.training.batch_size,
-        gigabytes(beside)
+        gigabytes(memory - footprint.total())
     ))
 }
 
 /// Says so where a training on the CPU would not fit.
-fn warn_of_memory(memory: usize) {
-    let Some(free) = process::available_bytes() else { return };
-    if memory as u64 > free {
+fn warn_of_memory(memory: usize) -> Result<()> {
+    if let Some(left) = left(Device::Cpu)?
+        && memory > left
+    {
         note(&format!(
             "about {:.1} GB of memory wanted, {:.1} GB are free; take a smaller --batch-size (--auto-batch finds one, and leaves the steps the same) or --resolution",
             gigabytes(memory),
-            free as f64 / 1e9
+            gigabytes(left)
         ));
     }
-}
-
-fn gigabytes(bytes: usize) -> f64 {
-    bytes as f64 / 1e9
+    Ok(())
 }
