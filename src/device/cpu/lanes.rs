@@ -29,15 +29,12 @@ impl Lanes {
     pub fn load(from: &[f32]) -> Self {
         match from.first_chunk::<LANES>() {
             Some(lanes) => Self(Inner::load(lanes)),
-            None => Self::load_short(from),
+            None => {
+                let mut lanes = [0.0; LANES];
+                lanes.iter_mut().zip(from).for_each(|(lane, &value)| *lane = value);
+                Self(Inner::load(&lanes))
+            }
         }
-    }
-
-    #[cold]
-    fn load_short(from: &[f32]) -> Self {
-        let mut lanes = [0.0; LANES];
-        lanes[..from.len()].copy_from_slice(from);
-        Self(Inner::load(&lanes))
     }
 
     /// Stores the first `to.len()` numbers, at most eight.
@@ -45,15 +42,12 @@ impl Lanes {
     pub fn store(self, to: &mut [f32]) {
         match to.first_chunk_mut::<LANES>() {
             Some(lanes) => self.0.store(lanes),
-            None => self.store_short(to),
+            None => {
+                let mut lanes = [0.0; LANES];
+                self.0.store(&mut lanes);
+                to.iter_mut().zip(lanes).for_each(|(to, lane)| *to = lane);
+            }
         }
-    }
-
-    #[cold]
-    fn store_short(self, to: &mut [f32]) {
-        let mut lanes = [0.0; LANES];
-        self.0.store(&mut lanes);
-        to.copy_from_slice(&lanes[..to.len()]);
     }
 
     /// `self * factor + term`
