@@ -141,7 +141,8 @@ impl Damage {
         let size = sampler.range(0.055, 0.08);
         let droplets = sampler.below(3);
         let splash = Splash::new(sampler, center, size, 0.4, droplets);
-        Self::Ink { splash, noise: Noise::new(sampler.word()), hue: sampler.range(0.76, 0.88), density: sampler.range(0.7, 0.95) }
+        // From blue over red to green: any colour but the cap's.
+        Self::Ink { splash, noise: Noise::new(sampler.word()), hue: sampler.range(0.60, 1.35), density: sampler.range(0.7, 0.95) }
     }
 
     fn change(&self, surface: Surface, q: Point) -> Surface {

@@ -2,6 +2,9 @@
 //!
 //! Every picture is a function of (seed, object, type, index) alone: pose, light, texture and defect differ from picture to picture, and at
 //! another size the same scene is seen in other detail. Masks are exact: they come from the shape that changes the surface.
+//!
+//! Defects of one type differ as those of real parts do, above all in colour: there is ink of many pens, and paint of any colour. A few pairs do not show all
+//! that there is, so generated ones can be worth more than copies (`docs/generation.md`).
 
 mod camera;
 mod capsule;

@@ -132,7 +132,7 @@ impl Damage {
         let size = sampler.range(0.055, 0.085);
         let droplets = sampler.below(3);
         let splash = Splash::new(sampler, center, size, 0.3, droplets);
-        let color = Color::hsv(sampler.range(0.55, 0.66), sampler.range(0.65, 0.9), sampler.range(0.45, 0.75));
+        let color = Color::hsv(sampler.uniform(), sampler.range(0.65, 0.9), sampler.range(0.45, 0.75));
         Self::Paint { splash, noise: Noise::new(sampler.word()), color }
     }
 
