@@ -1,5 +1,7 @@
 //! The training pairs in memory, and what a step draws from them.
 
+use rayon::prelude::*;
+
 use crate::anomaly::close_up;
 use crate::anomaly::learned::{Kind, Metadata};
 use crate::anomaly::presets::{AugmentationKind, PresetName};
@@ -94,7 +96,7 @@ impl Examples {
     /// so that all are trained alike however many pairs they have. Each example is a function of (seed, purpose, step, its position) alone, except
     /// under the released program's augmentation, which is drawn for the batch.
     pub fn draw(&self, purpose: &str, step: u64, first: u64, count: usize) -> Vec<Example> {
-        let drawn = (first..first + count as u64).map(|position| self.draw_one(purpose, step, position));
+        let drawn = (first..first + count as u64).into_par_iter().map(|position| self.draw_one(purpose, step, position));
         let mut examples: Vec<Example> = drawn.collect();
         if self.augmentation == AugmentationKind::Batch {
             let samples: Vec<Sample> = examples.iter().map(|example| example.sample.clone()).collect();

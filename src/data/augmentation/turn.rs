@@ -64,6 +64,10 @@ impl Source {
 
 /// Reflects an index into 0..size about the middles of the border pixels' outer edges.
 fn mirror(index: i64, size: usize) -> usize {
+    // Nearly always, and a division takes as long as all else here.
+    if (0..size as i64).contains(&index) {
+        return index as usize;
+    }
     let period = 2 * size as i64;
     let folded = index.rem_euclid(period);
     (if folded < size as i64 { folded } else { period - 1 - folded }) as usize

@@ -4,7 +4,7 @@ use super::patches::{FlippedWeight, Patches, Pixels};
 use super::winograd::{self, Convolution, WeightView};
 use super::{Geometry, Terms};
 use crate::device::cpu::Buffer;
-use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product};
+use crate::device::cpu::gemm::{AcrossDepth, AlongDepth, Finish, product, product_contiguous};
 use crate::device::cpu::reduce::column_sums;
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -36,11 +36,11 @@ pub(super) fn forward(geometry: &Geometry, (x, second): (&Tensor, Option<&Tensor
         forward_winograd(geometry, pixels, &weights).run(&mut output, &finish);
         return Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype());
     }
-    let mut rows = rows_of(&mut output, geometry.outputs);
     if geometry.is_pointwise() {
-        product(&AlongDepth { data: &image, lane_stride: window, depth_stride: 1 }, &right, window, &mut rows, &finish);
+        let left = AlongDepth { data: &image, lane_stride: window, depth_stride: 1 };
+        product_contiguous(&left, &right, window, &mut output, geometry.outputs, &finish);
     } else {
-        product(&windows::<true>(geometry, pixels), &right, window, &mut rows, &finish);
+        product_contiguous(&windows::<true>(geometry, pixels), &right, window, &mut output, geometry.outputs, &finish);
     }
     Tensor::from_f32_as(output, &geometry.output_shape(), x.dtype())
 }
@@ -92,7 +92,6 @@ fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, pixels: Pixels<'a>)
         taps: geometry.kernel,
         step: geometry.stride as isize,
         origin: geometry.before.map(|zeros| -(zeros as isize)),
-        direction: 1,
     }
 }
 
@@ -125,8 +124,8 @@ fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32], 
 
 /// dx, times the scale, one product for each residue of the input position modulo the stride: positions of one residue meet the same elements of the window.
 ///
-/// Input y meets output (y + before - k) / stride for the k that make it whole: k = first + stride * tap, and with y = start + stride * i that is
-/// output i + base - tap.
+/// Input y meets output (y + before - k) / stride for the k that make it whole: k = first + stride * (taps - 1 - tap), and with y = start + stride * i that
+/// is output i + base - (taps - 1) + tap.
 fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32], finish: &Finish) -> Buffer<f32> {
     let &Geometry { stride, size, kernel, before, inputs, outputs, .. } = geometry;
     let mut share = Buffer::scratch(geometry.batch * size[0] * size[1] * inputs);
@@ -142,22 +141,29 @@ fn input_gradient(geometry: &Geometry, weights: &[f32], output_gradient: &[f32],
         convolution.run(&mut share, finish);
         return share;
     }
+    let factors = |start: [usize; 2]| {
+        let axis = |f: &dyn Fn(usize) -> usize| [f(0), f(1)];
+        let first = axis(&|i| (start[i] + before[i]) % stride);
+        let taps = axis(&|i| kernel[i].saturating_sub(first[i]).div_ceil(stride));
+        let grid = axis(&|i| (size[i] - start[i]).div_ceil(stride));
+        let origin = [0, 1].map(|i| ((start[i] + before[i]) / stride) as isize + 1 - taps[i] as isize);
+        let left = Patches::<true> { pixels: Pixels::of(output_gradient, geometry.output_size, outputs), grid, taps, step: 1, origin };
+        let right = FlippedWeight { weight: weights, inputs, outputs, kernel, first, step: stride, taps };
+        (left, right, taps[0] * taps[1] * outputs)
+    };
+    if stride == 1 {
+        let (left, right, depth) = factors([0, 0]);
+        product_contiguous(&left, &right, depth, &mut share, inputs, finish);
+        return share;
+    }
     let mut residues: Vec<Vec<&mut [f32]>> = (0..stride * stride).map(|_| Vec::new()).collect();
     for (cell, row) in share.chunks_mut(inputs.max(1)).enumerate() {
         let (x, y) = (cell % size[1], cell / size[1] % size[0]);
         residues[y % stride * stride + x % stride].push(row);
     }
     for (residue, mut rows) in residues.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-        let start = [residue / stride, residue % stride];
-        let axis = |f: &dyn Fn(usize) -> usize| [f(0), f(1)];
-        let first = axis(&|i| (start[i] + before[i]) % stride);
-        let taps = axis(&|i| kernel[i].saturating_sub(first[i]).div_ceil(stride));
-        let grid = axis(&|i| (size[i] - start[i]).div_ceil(stride));
-        let base = [0, 1].map(|i| ((start[i] + before[i]) / stride) as isize);
-        let left =
-            Patches::<true> { pixels: Pixels::of(output_gradient, geometry.output_size, outputs), grid, taps, step: 1, origin: base, direction: -1 };
-        let right = FlippedWeight { weight: weights, inputs, outputs, kernel, first, step: stride, tap_columns: taps[1].max(1) };
-        product(&left, &right, taps[0] * taps[1] * outputs, &mut rows, finish);
+        let (left, right, depth) = factors([residue / stride, residue % stride]);
+        product(&left, &right, depth, &mut rows, finish);
     }
     share
 }

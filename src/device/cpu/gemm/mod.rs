@@ -3,7 +3,8 @@
 //! * [`gemm`]: one product of matrices in memory on the calling thread; for many small products in parallel (attention heads), call it from
 //!   rayon tasks.
 //! * [`gemm_parallel`]: one product on all threads.
-//! * [`product`]: factors that are not matrices in memory (convolutions), an [`Operand`] each, and any set of output rows.
+//! * [`product`]: factors that are not matrices in memory (convolutions), an [`Operand`] each, and any set of output rows; [`product_contiguous`] for
+//!   rows that lie one after another.
 //! * [`kernel`]: one register tile, for algorithms that keep their factors packed themselves.
 //!
 //! An output element depends on its own row and column only: the depth is summed in blocks of fixed length, each in increasing order. So results
@@ -18,7 +19,7 @@ mod tests;
 
 pub use operand::{AcrossDepth, AlongDepth, Operand};
 pub use output::Finish;
-pub use product::{product, product_on_this_thread};
+pub use product::{product, product_contiguous, product_on_this_thread};
 
 /// A matrix in memory: element (row, column) at `row * row_stride + column * column_stride`. One of the strides should be 1.
 #[derive(Clone, Copy, Debug)]
@@ -82,20 +83,23 @@ fn dispatch([m, n, k]: [usize; 3], a: MatrixRef, b: MatrixRef, out: MatrixMut, f
         a.check("a", m, k);
         b.check("b", k, n);
     }
-    let mut rows = out.rows(m, n);
     let left_along = AlongDepth { data: a.data, lane_stride: a.row_stride, depth_stride: a.column_stride };
     let left_across = AcrossDepth { data: a.data, depth_stride: a.column_stride };
     let right_along = AlongDepth { data: b.data, lane_stride: b.column_stride, depth_stride: b.row_stride };
     let right_across = AcrossDepth { data: b.data, depth_stride: b.row_stride };
     let left_is_across = a.row_stride == 1 && a.column_stride != 1;
     match (left_is_across, b.column_stride == 1) {
-        (false, false) => run(&left_along, &right_along, k, &mut rows, finish, parallel),
-        (false, true) => run(&left_along, &right_across, k, &mut rows, finish, parallel),
-        (true, false) => run(&left_across, &right_along, k, &mut rows, finish, parallel),
-        (true, true) => run(&left_across, &right_across, k, &mut rows, finish, parallel),
+        (false, false) => run(&left_along, &right_along, [m, n, k], out, finish, parallel),
+        (false, true) => run(&left_along, &right_across, [m, n, k], out, finish, parallel),
+        (true, false) => run(&left_across, &right_along, [m, n, k], out, finish, parallel),
+        (true, true) => run(&left_across, &right_across, [m, n, k], out, finish, parallel),
     }
 }
 
-fn run<A: Operand, B: Operand>(a: &A, b: &B, depth: usize, rows: &mut [&mut [f32]], finish: &Finish, parallel: bool) {
-    if parallel { product(a, b, depth, rows, finish) } else { product_on_this_thread(a, b, depth, rows, finish) }
+fn run<A: Operand, B: Operand>(a: &A, b: &B, [m, n, k]: [usize; 3], out: MatrixMut, finish: &Finish, parallel: bool) {
+    match parallel {
+        true if out.row_stride == n && out.data.len() == m * n => product_contiguous(a, b, k, out.data, n, finish),
+        true => product(a, b, k, &mut out.rows(m, n), finish),
+        false => product_on_this_thread(a, b, k, &mut out.rows(m, n), finish),
+    }
 }

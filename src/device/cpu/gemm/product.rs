@@ -16,6 +16,8 @@ const MOST_COLUMNS: usize = 384;
 const FEWEST_ROWS: usize = 64;
 /// Most rows that count as few.
 const FEW_ROWS: usize = 64;
+/// Most rows of a part whose rows lie one after another: their list stays in the innermost cache.
+const MOST_ROWS: usize = 2048;
 /// Parts for each thread: enough to even out a busy machine.
 const PARTS_PER_THREAD: usize = 4;
 /// Multiply-adds below which a second thread costs more than it saves.
@@ -49,6 +51,24 @@ pub fn product<A: Operand, B: Operand>(left: &A, right: &B, depth: usize, rows: 
     tasks.into_par_iter().with_max_len(1).for_each(|(row, column, mut rows)| {
         let columns = rows.first().map_or(0, |row| row.len());
         Part { left, right, depth, finish, row, column, width }.compute(&mut rows, 0..columns);
+    });
+}
+
+/// [`product`] into rows of `width` elements that lie one after another. Where every task has whole rows, no list of all of them is made, which takes half
+/// as much memory as a result of eight columns.
+pub fn product_contiguous<A: Operand, B: Operand>(left: &A, right: &B, depth: usize, output: &mut [f32], width: usize, finish: &Finish) {
+    if output.is_empty() {
+        return;
+    }
+    let rows = output.len() / width;
+    let (row_part, column_part) = parts(rows, width, rayon::current_num_threads());
+    if rows <= MOST_ROWS || column_part < width {
+        return product(left, right, depth, &mut output.chunks_mut(width).collect::<Vec<_>>(), finish);
+    }
+    let row_part = row_part.min(MOST_ROWS);
+    output.par_chunks_mut(row_part * width).with_max_len(1).enumerate().for_each(|(index, rows)| {
+        let mut rows: Vec<&mut [f32]> = rows.chunks_mut(width).collect();
+        Part { left, right, depth, finish, row: index * row_part, column: 0, width }.compute(&mut rows, 0..width);
     });
 }
 
@@ -137,8 +157,8 @@ impl<A: Operand, B: Operand> Part<'_, '_, A, B> {
             let (order, stride) = pack_left(self.left, row, rows.len(), step, depth, &mut left);
             for (index, offset) in columns.clone().step_by(COLUMNS).enumerate() {
                 let right = &packed[index * depth * COLUMNS..(index + 1) * depth * COLUMNS];
-                let target = Target { rows, offset, columns: COLUMNS.min(columns.end - offset), scale: self.finish.scale, add };
-                kernel::multiply(isa, Panels { left: &left, order, stride, right, depth }, target);
+                let mut target = Target { rows, offset, columns: COLUMNS.min(columns.end - offset), scale: self.finish.scale, add };
+                kernel::multiply(isa, &Panels { left: &left, order, stride, right, depth }, &mut target);
             }
             if step + depth == self.depth {
                 self.finish.add_terms(rows, columns.clone(), [row, self.column], self.width);

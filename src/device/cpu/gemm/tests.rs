@@ -1,5 +1,5 @@
 use super::kernel::{COLUMNS, DEPTH, Isa, LeftOrder, Panels, ROWS, Target, multiply};
-use super::{Finish, MatrixMut, MatrixRef, gemm, gemm_parallel};
+use super::{AcrossDepth, AlongDepth, Finish, MatrixMut, MatrixRef, gemm, gemm_parallel, product_contiguous, product_on_this_thread};
 use crate::testing::{random, relative_error};
 
 fn naive([m, n, k]: [usize; 3], a: MatrixRef, b: MatrixRef) -> Vec<f32> {
@@ -78,7 +78,7 @@ fn tiles_are_the_same_on_every_instruction_set() {
                 let mut out = before.clone();
                 let panels = Panels { left: &left, order, stride, right: &right, depth };
                 let mut tile: Vec<&mut [f32]> = out.chunks_exact_mut(40).take(rows).collect();
-                multiply(isa, panels, Target { rows: &mut tile, offset, columns, scale, add });
+                multiply(isa, &panels, &mut Target { rows: &mut tile, offset, columns, scale, add });
                 assert_eq!(out, expected, "{isa:?}: {rows} x {columns}, depth {depth}, {order:?}, add {add}");
             }
         }
@@ -112,7 +112,7 @@ fn tiles_are_computed_in_vectors_on_every_instruction_set() {
         let vectors = shortest(&mut || {
             let panels = Panels { left: &left, order: LeftOrder::ByRow, stride: DEPTH, right: &right, depth: DEPTH };
             let mut rows: Vec<&mut [f32]> = out.chunks_exact_mut(COLUMNS).collect();
-            multiply(isa, panels, Target { rows: &mut rows, offset: 0, columns: COLUMNS, scale: 1.0, add: false });
+            multiply(isa, &panels, &mut Target { rows: &mut rows, offset: 0, columns: COLUMNS, scale: 1.0, add: false });
             std::hint::black_box(&mut out);
         });
         assert!(3 * vectors < scalar, "{isa:?}: {vectors:?} a tile; one element after the other takes {scalar:?}");
@@ -141,6 +141,23 @@ fn a_row_alone_gives_the_same_bits() {
     gemm_parallel([2, 300, k], a, b, MatrixMut { data: &mut few, row_stride: 300 }, &finish);
     gemm([m, 300, k], a, b, MatrixMut { data: &mut many, row_stride: 300 }, &finish);
     assert!(few == many[..few.len()]);
+}
+
+/// More rows than one part has, which lie one after another: what any set of rows gets, with all that comes behind the product in its place.
+#[test]
+fn many_contiguous_rows_are_what_they_are_apart() {
+    let [m, n, k] = [5000, 8, 27];
+    let numbers = |name: &str, length: usize| random(name, &[length]).to_f32_vec().unwrap();
+    let (left, right) = (numbers("left", m * k), numbers("right", k * n));
+    let (bias, groups, residual) = (numbers("bias", n), numbers("groups", 2 * n), numbers("residual", m * n));
+    let finish = Finish { scale: 0.5, accumulate: true, bias: Some(&bias), per_group: Some((&groups, m / 2)), residual: Some(&residual) };
+    let (a, b) = (AlongDepth { data: &left, lane_stride: k, depth_stride: 1 }, AcrossDepth { data: &right, depth_stride: n });
+    let mut together = numbers("before", m * n);
+    let mut apart = together.clone();
+    product_contiguous(&a, &b, k, &mut together, n, &finish);
+    product_on_this_thread(&a, &b, k, &mut apart.chunks_mut(n).collect::<Vec<_>>(), &finish);
+    assert!(together == apart);
+    product_contiguous(&a, &b, k, &mut [], n, &finish);
 }
 
 #[test]

@@ -276,7 +276,7 @@ fn multiply(layout: &Layout, points: &[f32], plane: usize, channels: Range<usize
         let mut rows: [&mut [f32]; ROWS] = from_fn(|_| pieces.next().unwrap_or_default());
         let left = &points[plane * layout.plane + channels.start..(plane + 1) * layout.plane];
         let panels = Panels { left, order: LeftOrder::ByRow, stride: layout.stride, right, depth: channels.len() };
-        let target = Target { rows: &mut rows[..tiles.len()], offset: 0, columns: COLUMNS, scale: 1.0, add: channels.start > 0 };
-        kernel::multiply(isa, panels, target);
+        let mut target = Target { rows: &mut rows[..tiles.len()], offset: 0, columns: COLUMNS, scale: 1.0, add: channels.start > 0 };
+        kernel::multiply(isa, &panels, &mut target);
     }
 }

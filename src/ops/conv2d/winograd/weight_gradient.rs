@@ -143,8 +143,8 @@ fn accumulate(panels: Panels, inputs: usize, add: bool, sums: &mut [f32]) {
         let count = group.min(inputs - first);
         let mut pieces = sums[first * COLUMNS..(first + count) * COLUMNS].chunks_mut(COLUMNS);
         let mut rows: [&mut [f32]; ROWS] = from_fn(|_| pieces.next().unwrap_or_default());
-        let target = Target { rows: &mut rows[..count], offset: 0, columns: COLUMNS, scale: 1.0, add };
-        kernel::multiply(isa, Panels { left: &panels.left[first..], ..panels }, target);
+        let mut target = Target { rows: &mut rows[..count], offset: 0, columns: COLUMNS, scale: 1.0, add };
+        kernel::multiply(isa, &Panels { left: &panels.left[first..], ..panels }, &mut target);
     }
 }
 
