@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::flags::Localizer;
+use super::flags::{IMAGES_TOGETHER, Localizer};
 use super::folders::outside_of_data;
 use super::generate::Watch;
 use super::model_limits::ModelLimits;
@@ -72,7 +72,7 @@ pub struct Arguments {
     #[arg(long, default_value = "real", value_name = "SOURCE")]
     masks: String,
     /// Images generated together; no image depends on it
-    #[arg(long, default_value_t = 4, value_name = "N", allow_negative_numbers = true, value_parser = numbers::batch_size)]
+    #[arg(long, default_value_t = IMAGES_TOGETHER, value_name = "N", allow_negative_numbers = true, value_parser = numbers::batch_size)]
     images_together: usize,
     #[command(flatten)]
     #[serde(flatten)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::IMAGES_TOGETHER;
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
 use super::train_masks::mask_file;
@@ -76,7 +77,7 @@ pub struct Arguments {
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     coarse_noise: Option<f64>,
     /// Images computed together, at most 1024; no image depends on it
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = IMAGES_TOGETHER, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the pairs: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n; all shares may run at once on one folder
     #[arg(long, default_value = "1/1", value_name = "SHARE")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::flags::Selection;
+use super::flags::{IMAGES_TOGETHER, Selection};
 use super::folders::outside_of_data;
 use super::model_limits::ModelLimits;
 use super::train_masks::mask_file;
@@ -71,7 +71,7 @@ pub struct Arguments {
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::threshold)]
     threshold: Option<f64>,
     /// Masks drawn together, at most 1024; no mask depends on it
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = IMAGES_TOGETHER, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the masks: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n
     #[arg(long, default_value = "1/1", value_name = "SHARE")]

@@ -12,6 +12,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
+use super::flags::IMAGES_TOGETHER;
 use super::generate::Watch;
 use super::{Globals, numbers, output};
 use crate::anomaly::learned::{Kind, Learned};
@@ -32,8 +33,6 @@ use measure::Measured;
 
 /// Pairs of each type whose way from noise to picture is kept for the report.
 const WATCHED: u64 = 2;
-/// Pairs that are generated together: two take a quarter longer each.
-const TOGETHER: usize = 4;
 
 /// `anodiff demo`: where and how much.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -147,7 +146,7 @@ fn generate(arguments: &Arguments, globals: &Globals, base: &BaseModel, learned:
             // A demo defect can be anywhere on its object.
             masks: MaskSource::Scattered,
             count: arguments.count,
-            batch_size: TOGETHER,
+            batch_size: IMAGES_TOGETHER,
             seed: globals.seed,
             out,
             shard: Shard::WHOLE,

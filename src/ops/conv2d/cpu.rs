@@ -70,7 +70,7 @@ pub(super) fn backward(
     if wanted[3] {
         let mut sums = Buffer::scratch(geometry.batch * geometry.outputs);
         let images = output_gradient.chunks(geometry.output_cells() * geometry.outputs);
-        for (sums, image) in rows_of(&mut sums, geometry.outputs).into_iter().zip(images) {
+        for (sums, image) in sums.chunks_mut(geometry.outputs.max(1)).zip(images) {
             sums.copy_from_slice(&column_sums(image, geometry.outputs));
         }
         shares[3] = Some(Tensor::from_f32(sums, &[geometry.batch, geometry.outputs])?);
@@ -79,10 +79,6 @@ pub(super) fn backward(
         shares[4] = Some(gradient.clone());
     }
     Ok(shares)
-}
-
-fn rows_of(elements: &mut [f32], length: usize) -> Vec<&mut [f32]> {
-    elements.chunks_mut(length.max(1)).collect()
 }
 
 fn windows<'a, const ALONG_DEPTH: bool>(geometry: &Geometry, pixels: Pixels<'a>) -> Patches<'a, ALONG_DEPTH> {
@@ -118,7 +114,7 @@ fn weight_gradient(geometry: &Geometry, image: &[f32], output_gradient: &[f32], 
     }
     let mut share = Buffer::scratch(geometry.outputs * geometry.window());
     let left = AcrossDepth { data: output_gradient, depth_stride: geometry.outputs };
-    product(&left, &windows::<false>(geometry, pixels), cells, &mut rows_of(&mut share, geometry.window()), finish);
+    product_contiguous(&left, &windows::<false>(geometry, pixels), cells, &mut share, geometry.window(), finish);
     share
 }
 

@@ -59,6 +59,11 @@ pub struct MatrixMut<'a> {
 }
 
 impl<'a> MatrixMut<'a> {
+    /// Whether `rows` of `columns` elements lie one after another and are all there is.
+    fn is_contiguous(&self, rows: usize, columns: usize) -> bool {
+        self.row_stride == columns && self.data.len() == rows * columns
+    }
+
     fn rows(self, rows: usize, columns: usize) -> Vec<&'a mut [f32]> {
         assert!(columns <= self.row_stride && (rows - 1) * self.row_stride + columns <= self.data.len(), "output [{rows}, {columns}]");
         self.data.chunks_mut(self.row_stride).take(rows).map(|row| &mut row[..columns]).collect()
@@ -98,7 +103,7 @@ fn dispatch([m, n, k]: [usize; 3], a: MatrixRef, b: MatrixRef, out: MatrixMut, f
 
 fn run<A: Operand, B: Operand>(a: &A, b: &B, [m, n, k]: [usize; 3], out: MatrixMut, finish: &Finish, parallel: bool) {
     match parallel {
-        true if out.row_stride == n && out.data.len() == m * n => product_contiguous(a, b, k, out.data, n, finish),
+        true if out.is_contiguous(m, n) => product_contiguous(a, b, k, out.data, n, finish),
         true => product(a, b, k, &mut out.rows(m, n), finish),
         false => product_on_this_thread(a, b, k, &mut out.rows(m, n), finish),
     }
