@@ -23,7 +23,7 @@ pub struct Arguments {
     /// tiny: the embedded base model's first part, about two hours on one core; detail and parts: its second and last; smoke: seconds, nothing to look at
     #[arg(long, default_value = "tiny", value_name = "NAME")]
     recipe: String,
-    /// Start with this finished model: its autoencoder and text encoder stay as they are, its UNet is trained further
+    /// Start with this finished model: its autoencoder stays as it is, its UNet is trained further; with the recipe parts its text encoder before that
     #[arg(long, value_name = "PATH", conflicts_with_all = ["stage", "steps_vae"])]
     from: Option<PathBuf>,
     /// Go on from the folder's checkpoints

@@ -30,7 +30,7 @@ pub enum Framing {
     CloseUp,
     /// The same, with marks between the sizes of the two others and all kinds of them alike: what a part of a larger picture looks like.
     Detail,
-    /// All of an industrial part on its ground, as often without a mark as with one.
+    /// All of an industrial part on its ground, in the middle and mostly upright as a fixed camera sees it, as often without a mark as with one.
     Part,
 }
 

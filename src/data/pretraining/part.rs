@@ -36,6 +36,27 @@ impl Kind {
     }
 }
 
+/// How a part lies in the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pose {
+    /// Anyhow near the middle, of any size.
+    Free,
+    /// As before a fixed camera: in the middle, mostly upright, of nearly one size. What a kind looks like can be told from its name alone.
+    Aligned,
+}
+
+impl Pose {
+    fn draw(self, sampler: &mut Sampler) -> Placement {
+        let (shift, upright, scales) = match self {
+            Self::Free => (0.06, 0.5, [0.28, 0.45]),
+            Self::Aligned => (0.015, 0.9, [0.36, 0.42]),
+        };
+        let center = point(sampler.range(-shift, shift), sampler.range(-shift, shift));
+        let angle = if sampler.chance(upright) { sampler.range(-0.08, 0.08) } else { sampler.range(0.0, TAU) };
+        Placement { center, angle, scale: sampler.range(scales[0], scales[1]) }
+    }
+}
+
 /// Numbers that make one part differ from another of its kind.
 #[derive(Clone, Copy, Debug)]
 struct Build {
@@ -54,13 +75,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Draws a part of a random material at a random place near the middle.
-    pub(super) fn draw(kind: Kind, pixels: usize, sampler: &mut Sampler) -> Self {
+    /// Draws a part of a random material.
+    pub(super) fn draw(kind: Kind, pose: Pose, pixels: usize, sampler: &mut Sampler) -> Self {
         let surface = *sampler.pick(&Surface::OF_PARTS);
         let (mut relief, material, color) = surface.draw(pixels, true, sampler);
-        let center = point(sampler.range(-0.06, 0.06), sampler.range(-0.06, 0.06));
-        let angle = if sampler.chance(0.5) { sampler.range(-0.08, 0.08) } else { sampler.range(0.0, TAU) };
-        let place = Placement { center, angle, scale: sampler.range(0.28, 0.45) };
+        let place = pose.draw(sampler);
         let traits = [sampler.uniform(), sampler.uniform(), sampler.uniform()];
         let build = Build { kind, place, traits };
         let second = palette::contrasting(sampler, color).1;
@@ -152,4 +171,28 @@ pub(super) fn ground(pixels: usize, part_color: Color, sampler: &mut Sampler) ->
         (name, color) = palette::pick(sampler, &[PAINTS[0], PAINTS[1], PAINTS[2]]);
     }
     (Relief::new(pixels, color), format!("{name} background"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aligned_parts_of_a_kind_cover_nearly_the_same_place() {
+        // How much of their areas together two discs have in common, on average over neighbours.
+        let overlap = |pose| {
+            let parts: Vec<Part> = (0..20).map(|index| Part::draw(Kind::Disc, pose, 8, &mut Sampler::new(5, "test", &[index]))).collect();
+            let grid: Vec<Point> = (0..40 * 40).map(|cell| point((cell % 40) as f32 / 40.0 - 0.5, (cell / 40) as f32 / 40.0 - 0.5)).collect();
+            let shares = parts.windows(2).map(|pair| {
+                let counts = grid.iter().fold([0, 0], |[both, any], &p| {
+                    let inside = [pair[0].distance(p) < 0.0, pair[1].distance(p) < 0.0];
+                    [both + usize::from(inside[0] && inside[1]), any + usize::from(inside[0] || inside[1])]
+                });
+                counts[0] as f32 / counts[1] as f32
+            });
+            shares.sum::<f32>() / (parts.len() - 1) as f32
+        };
+        let (aligned, free) = (overlap(Pose::Aligned), overlap(Pose::Free));
+        assert!(aligned > 0.85 && free < 0.75, "{aligned} and {free}");
+    }
 }

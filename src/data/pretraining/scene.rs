@@ -2,7 +2,7 @@
 
 use super::blemish::{Blemish, Region};
 use super::caption::{self, Camera, Condition};
-use super::part::{self, Kind, Part};
+use super::part::{self, Kind, Part, Pose};
 use super::relief::{Mark, Relief};
 use super::surface::Surface;
 use crate::data::drawing::{Color, Film, Light, Point, point, sdf};
@@ -48,6 +48,8 @@ pub(super) struct Style {
     silhouettes: f32,
     /// Share of whole surfaces among the others; the rest are parts.
     surfaces: f32,
+    /// How parts lie.
+    pose: Pose,
     /// Share of marked ones among surfaces and parts.
     marked: f32,
     /// How many times as large as usual marks are.
@@ -56,9 +58,9 @@ pub(super) struct Style {
     patches: f32,
 }
 
-pub(super) const WHOLE: Style = Style { silhouettes: 0.03, surfaces: 0.45, marked: 0.8, scale: 1.0, patches: 0.0 };
-/// Outlines are learned from parts that fill the frame and are not always damaged.
-pub(super) const PART: Style = Style { silhouettes: 0.0, surfaces: 0.0, marked: 0.5, ..WHOLE };
+pub(super) const WHOLE: Style = Style { silhouettes: 0.03, surfaces: 0.45, pose: Pose::Free, marked: 0.8, scale: 1.0, patches: 0.0 };
+/// Outlines are learned from parts as a fixed camera sees them, not always damaged.
+pub(super) const PART: Style = Style { silhouettes: 0.0, surfaces: 0.0, pose: Pose::Aligned, marked: 0.5, ..WHOLE };
 /// A network learns what a word for a mark means from pictures of which it covers a good part: these are shown at twice the scale besides.
 pub(super) const CLOSE: Style = Style { scale: 2.2, patches: 0.4, ..WHOLE };
 /// Marks as large as those that masks ask for later, beside their surroundings.
@@ -98,7 +100,8 @@ fn scene(pixels: usize, style: Style, sampler: &mut Sampler) -> Scene {
         return silhouette(pixels, style.scale, sampler);
     }
     let light = Light::new(sampler.range(0.0, std::f32::consts::TAU), sampler.range(0.6, 1.2), sampler.range(0.7, 1.05), sampler.range(0.12, 0.35));
-    let mut subject = if sampler.chance(style.surfaces) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, &light, sampler) };
+    let mut subject =
+        if sampler.chance(style.surfaces) { whole_surface(pixels, sampler) } else { part_on_ground(pixels, style.pose, &light, sampler) };
     let (condition, mark) = if sampler.chance(style.marked) { blemished(&mut subject, style, sampler) } else { (Condition::Clean, None) };
     let camera = Camera::draw(sampler);
     let film = Film { exposure: camera.exposure, vignette: sampler.range(0.0, 0.35), grain: camera.grain, seed: sampler.word() };
@@ -112,8 +115,8 @@ fn whole_surface(pixels: usize, sampler: &mut Sampler) -> Subject {
 }
 
 /// A part with its shadow on a ground.
-fn part_on_ground(pixels: usize, light: &Light, sampler: &mut Sampler) -> Subject {
-    let part = Part::draw(*sampler.pick(&Kind::ALL), pixels, sampler);
+fn part_on_ground(pixels: usize, pose: Pose, light: &Light, sampler: &mut Sampler) -> Subject {
+    let part = Part::draw(*sampler.pick(&Kind::ALL), pose, pixels, sampler);
     let (mut relief, ground) = part::ground(pixels, part.color, sampler);
     let offset = light.shadow_offset(sampler.range(0.01, 0.05));
     let (softness, strength) = (sampler.range(0.02, 0.10), sampler.range(0.3, 0.9));

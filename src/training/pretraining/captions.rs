@@ -6,14 +6,14 @@
 //! the bag of its words 45 %; exchanged captions did not raise the loss). After this stage, of a minute or two, the UNet follows captions within its
 //! first hundred steps.
 
-use super::denoiser::Pool;
 use super::latents::Latents;
 use super::recipe::TextRecipe;
 use super::start;
 use crate::autograd::Var;
 use crate::error::{Result, ensure};
+use crate::models::base::BaseModel;
 use crate::models::clip::{ClipTextConfig, ClipTextModel};
-use crate::nn::{Linear, ParameterSet, ParameterSource, Path};
+use crate::nn::{Linear, ParameterSet, ParameterSource, Path, RandomInit};
 use crate::ops;
 use crate::tensor::Tensor;
 use crate::tensor::random::Sampler;
@@ -36,7 +36,7 @@ pub struct TextTask<'a> {
     /// What is trained.
     pub stage: &'a TextStage,
     /// Pictures and captions.
-    pub pool: &'a Pool,
+    pub latents: &'a Latents,
     /// What it has to foresee.
     pub outlines: Outlines,
 }
@@ -48,7 +48,7 @@ impl Task for TextTask<'_> {
     fn loss(&mut self, step: u64, _part: usize) -> Result<Loss> {
         let TextStage { recipe, seed, .. } = self.stage;
         let mut order = Sampler::new(*seed, "pretraining captions", &[step]);
-        let count = self.pool.small.count();
+        let count = self.latents.count();
         let mut pictures = Vec::with_capacity(recipe.batch);
         while pictures.len() < recipe.batch {
             let picture = order.below(count);
@@ -56,13 +56,13 @@ impl Task for TextTask<'_> {
                 pictures.push(picture);
             }
         }
-        Ok(self.stage.error(&self.pool.small, &self.outlines, &pictures)?.into())
+        Ok(self.stage.error(self.latents, &self.outlines, &pictures)?.into())
     }
 
     /// The share of the outlines' variance that captions of held-out pictures leave unexplained.
     fn validate(&mut self, step: u64, recorder: &mut Recorder) -> Result<()> {
-        let pictures: Vec<usize> = (0..self.pool.small.count()).step_by(HELD_OUT_EVERY).collect();
-        let error = f64::from(self.stage.error(&self.pool.small, &self.outlines, &pictures)?.item()?);
+        let pictures: Vec<usize> = (0..self.latents.count()).step_by(HELD_OUT_EVERY).collect();
+        let error = f64::from(self.stage.error(self.latents, &self.outlines, &pictures)?.item()?);
         recorder.scalars(step, "validation", vec![("unexplained".to_owned(), error)]);
         note(&format!(
             "text encoder, step {step}: captions leave {:.0} % of the outlines of {} held-out pictures unexplained",
@@ -84,6 +84,17 @@ impl TextStage {
         reader_parameters.set_trainable(true);
         start::tell_words_apart(&text_parameters)?;
         Ok(Self { recipe: recipe.clone(), seed, text_encoder, text_parameters, reader, reader_parameters })
+    }
+
+    /// The text encoder of a finished model, for outlines of `width` numbers.
+    pub fn of(recipe: &TextRecipe, base: &BaseModel, width: usize, seed: u64) -> Result<Self> {
+        let source = RandomInit { seed };
+        let reader_path = Path::root(&source);
+        let reader = Linear::new(&reader_path.child("outline"), base.text_encoder.config().hidden_size, width)?;
+        let (text_parameters, reader_parameters) = (base.details.text_encoder.parameters.clone(), reader_path.parameters());
+        text_parameters.set_trainable(true);
+        reader_parameters.set_trainable(true);
+        Ok(Self { recipe: recipe.clone(), seed, text_encoder: base.text_encoder.clone(), text_parameters, reader, reader_parameters })
     }
 
     /// What is trained here.

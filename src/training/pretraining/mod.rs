@@ -99,11 +99,18 @@ impl Pretraining {
         Ok(Trained { stage, text_parameters, tokenizer, scale: pool.scale })
     }
 
-    /// The third stage alone, from a finished model on: its autoencoder and text encoder stay as they are, its UNet is trained in place. Writes the model
-    /// into `model/` of the run's folder.
+    /// The third stage from a finished model on, trained in place; before it the second, on the large pictures, where the recipe says so. The autoencoder
+    /// stays as it is. Writes the model into `model/` of the run's folder.
     pub fn refine(&self, base: &BaseModel) -> Result<PathBuf> {
         let recipe = &self.recipe.denoiser;
         let pool = self.pool(&base.vae, &base.tokenizer, Some(base.vae.config().scaling_factor))?;
+        if self.recipe.refines_text {
+            let outlines = Outlines::new(&pool.large, self.recipe.text.outline_cells)?;
+            let stage = TextStage::of(&self.recipe.text, base, outlines.width(), self.seed)?;
+            let identity = self.identity("text encoder of a finished model", json!({"recipe": self.recipe.text}));
+            let identity = Identity { base_model: base.hash.clone(), ..identity };
+            self.train_text(&identity, &stage, TextTask { stage: &stage, latents: &pool.large, outlines })?;
+        }
         let stage = DenoiserStage::of(recipe, base, self.seed)?;
         let identity = Identity { base_model: base.hash.clone(), ..self.identity("denoiser of a finished model", json!({ "recipe": recipe })) };
         self.train_denoiser(&identity, &stage, &pool, &base.vae, &base.tokenizer)?;
@@ -125,11 +132,15 @@ impl Pretraining {
         let config = self.text_config(tokenizer.vocabulary_size())?;
         let outlines = Outlines::new(&pool.small, recipe.outline_cells)?;
         let stage = TextStage::new(recipe, &config, outlines.width(), self.seed, &RandomInit { seed: self.seed })?;
-        let plan = self.plan("text encoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
         let identity = self.identity("text encoder", json!({"text_encoder": self.recipe.text_encoder, "recipe": recipe, "scale": pool.scale}));
-        let mut task = TextTask { stage: &stage, pool, outlines };
-        self.train(&self.folder.join("text"), &identity, &plan, stage.parameters(), recipe.average, &mut task)?;
+        self.train_text(&identity, &stage, TextTask { stage: &stage, latents: &pool.small, outlines })?;
         Ok(stage)
+    }
+
+    fn train_text(&self, identity: &Identity, stage: &TextStage, mut task: TextTask) -> Result<()> {
+        let recipe = &self.recipe.text;
+        let plan = self.plan("text encoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
+        self.train(&self.folder.join("text"), identity, &plan, stage.parameters(), recipe.average, &mut task)
     }
 
     /// Writes the finished model in the diffusers layout into `model/` of the run's folder.

@@ -24,6 +24,8 @@ pub struct Recipe {
     pub autoencoder: AutoencoderRecipe,
     /// Second stage.
     pub text: TextRecipe,
+    /// Whether a finished model goes through the second stage, too, before its UNet is trained further.
+    pub refines_text: bool,
     /// Third stage.
     pub denoiser: DenoiserRecipe,
 }
@@ -179,6 +181,7 @@ impl Recipe {
                 divergence_weight: 0.008,
             },
             text: TextRecipe { steps: 1000, finishing_steps: 400, batch: 64, learning_rate: 2e-3, warm_up: 50, average: 0.99, outline_cells: 4 },
+            refines_text: false,
             denoiser: DenoiserRecipe {
                 steps: 19_000,
                 finishing_steps: 12_000,
@@ -223,23 +226,26 @@ impl Recipe {
         }
     }
 
-    /// The embedded base model's last part: its UNet on other pictures once more, most of them large and of whole parts, so that outlines are learned.
-    /// An outline spans hundreds of cells, over which the noise is averaged away: it is decided at time steps at which nothing else can be seen yet.
+    /// The embedded base model's last part: its text encoder and its UNet on other pictures once more, most of them large and of whole parts, so that
+    /// outlines are learned. The text encoder has to tell the kinds of parts apart, which close-ups do not ask of it. An outline spans hundreds of cells,
+    /// over which the noise is averaged away: it is decided at time steps at which little else can be seen yet.
     pub fn parts() -> Self {
         let detail = Self::detail();
         Self {
             name: "parts",
+            text: TextRecipe { steps: 1200, finishing_steps: 800, learning_rate: 1e-3, outline_cells: 8, ..detail.text },
+            refines_text: true,
             denoiser: DenoiserRecipe {
-                steps: 14_000,
-                finishing_steps: 13_800,
+                steps: 19_500,
+                finishing_steps: 15_000,
                 small_steps: 0,
-                small_every: 3,
-                small_pictures: 8_000,
+                small_every: 6,
+                small_pictures: 6_000,
                 small_framings: &[Framing::Detail, Framing::CloseUp],
-                large_pictures: 6_000,
-                large_framings: &[Framing::Part, Framing::Whole, Framing::Part, Framing::Detail],
+                large_pictures: 9_000,
+                large_framings: &[Framing::Part, Framing::Part, Framing::Whole, Framing::Part, Framing::Detail],
                 first_picture: 3 << 32,
-                large_times: Emphasis { from: 0.65, to: 1.0, density: 4.0 },
+                large_times: Emphasis { from: 0.55, to: 1.0, density: 3.0 },
                 ..detail.denoiser
             },
             ..detail
@@ -257,6 +263,7 @@ impl Recipe {
             scheduler: shapes::SCHEDULER,
             autoencoder: AutoencoderRecipe { steps: 6, finishing_steps: 2, batch: 4, crop: 16, picture: 32, warm_up: 2, ..tiny.autoencoder },
             text: TextRecipe { steps: 6, finishing_steps: 2, batch: 4, warm_up: 2, ..tiny.text },
+            refines_text: true,
             denoiser: DenoiserRecipe {
                 steps: 6,
                 finishing_steps: 2,

@@ -42,7 +42,7 @@ fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
 }
 
 #[test]
-fn refining_trains_the_unet_alone_and_a_finished_run_stays_as_it_is() {
+fn refining_trains_the_unet_and_where_the_recipe_says_so_the_text_encoder_and_a_finished_run_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let start = {
         let run = run(&folder.path().join("start"));
@@ -50,17 +50,20 @@ fn refining_trains_the_unet_alone_and_a_finished_run_stays_as_it_is() {
         let denoiser = run.denoiser(autoencoder.vae()).unwrap();
         run.export(&autoencoder, &denoiser).unwrap()
     };
-    let mut run = run(&folder.path().join("refined"));
-    run.recipe.denoiser = DenoiserRecipe { first_picture: 99, small_framings: &[Framing::Detail], ..run.recipe.denoiser };
     let load = |folder: &Path| BaseModel::load(Some(folder), Placement::HOST).unwrap();
-    let refined = || load(&run.refine(&load(&start)).unwrap());
-    let (before, after) = (load(&start), refined());
     let values = |part: &crate::models::base::Part| weights::digest(&part.tensors().unwrap()).unwrap();
-    assert_eq!(values(&after.details.vae), values(&before.details.vae));
-    assert_eq!(values(&after.details.text_encoder), values(&before.details.text_encoder));
-    assert_ne!(values(&after.details.unet), values(&before.details.unet));
-    assert_eq!(after.vae.config().scaling_factor, before.vae.config().scaling_factor);
-    assert_eq!(refined().hash, after.hash);
+    for refines_text in [false, true] {
+        let mut run = run(&folder.path().join(format!("refined {refines_text}")));
+        run.recipe.refines_text = refines_text;
+        run.recipe.denoiser = DenoiserRecipe { first_picture: 99, small_framings: &[Framing::Detail], ..run.recipe.denoiser };
+        let refined = || load(&run.refine(&load(&start)).unwrap());
+        let (before, after) = (load(&start), refined());
+        assert_eq!(values(&after.details.vae), values(&before.details.vae));
+        assert_eq!(values(&after.details.text_encoder) != values(&before.details.text_encoder), refines_text);
+        assert_ne!(values(&after.details.unet), values(&before.details.unet));
+        assert_eq!(after.vae.config().scaling_factor, before.vae.config().scaling_factor);
+        assert_eq!(refined().hash, after.hash);
+    }
 }
 
 #[test]
