@@ -16,7 +16,7 @@ impl World {
     }
 
     fn generate(&self, out: &str, arguments: &[&str]) -> Command {
-        let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "6", "--steps", "4"];
+        let fixed = ["--learned", "run", "--out", out, "--object", "plate", "--type", "dot", "--count", "24", "--steps", "10"];
         self.command_on_data("generate", &[&fixed, arguments].concat())
     }
 }
@@ -40,7 +40,7 @@ fn train_then_generate_whatever_happens_on_the_way() {
 
     succeed(world.generate("whole", &["--save-intermediates"]));
     let intermediates = world.path("whole/intermediates");
-    assert!(files(&intermediates).len() >= 6 * 4);
+    assert!(files(&intermediates).len() >= 24 * 10);
     fs::remove_dir_all(intermediates).unwrap();
     for (signal, count) in [("-KILL", 1), ("-TERM", 3), ("-KILL", 5), ("-INT", 7)] {
         interrupt(world.generate("parts", &["--batch-size", "1"]), signal, &world.path("parts"), count);
@@ -51,7 +51,7 @@ fn train_then_generate_whatever_happens_on_the_way() {
     // One thread computes, and no other waits for it in vain.
     succeed(world.generate("alone", &["--threads", "1"]));
     assert_eq!(files(&world.path("whole")), files(&world.path("alone")));
-    assert_eq!(String::from_utf8_lossy(&parts[Path::new("manifest.jsonl")]).lines().count(), 6);
+    assert_eq!(String::from_utf8_lossy(&parts[Path::new("manifest.jsonl")]).lines().count(), 24);
 }
 
 #[test]
