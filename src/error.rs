@@ -19,6 +19,23 @@ impl fmt::Display for InvalidInput {
 
 impl std::error::Error for InvalidInput {}
 
+/// A GPU's memory is full. The user can ask for less, so the exit code is 2.
+#[derive(Debug)]
+pub struct MemoryFull(pub String);
+
+impl fmt::Display for MemoryFull {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MemoryFull {}
+
+/// Whether a GPU's memory was full.
+pub fn is_memory_full(error: &Error) -> bool {
+    error.chain().any(|cause| cause.is::<MemoryFull>())
+}
+
 /// The run was interrupted by a signal after its state was saved: exit code 128 + signal (130 for SIGINT).
 #[derive(Debug)]
 pub struct Interrupted {
@@ -52,10 +69,10 @@ macro_rules! invalid_input {
 
 pub use anyhow::Error;
 
-/// The process exit code of an error: 2 for [`InvalidInput`], 128 + signal for [`Interrupted`], 1 for anything else.
+/// The process exit code of an error: 2 for [`InvalidInput`] and [`MemoryFull`], 128 + signal for [`Interrupted`], 1 for anything else.
 pub fn exit_code(error: &Error) -> i32 {
     for cause in error.chain() {
-        if cause.is::<InvalidInput>() {
+        if cause.is::<InvalidInput>() || cause.is::<MemoryFull>() {
             return 2;
         }
         if let Some(interrupted) = cause.downcast_ref::<Interrupted>() {
@@ -73,6 +90,9 @@ mod tests {
     fn exit_codes_survive_added_context() {
         let input = input_error!("steps is 0, expected at least 1").context("in --steps");
         assert_eq!(exit_code(&input), 2);
+        let full = Error::new(MemoryFull("no room".to_owned())).context("generate");
+        assert_eq!(exit_code(&full), 2);
+        assert!(is_memory_full(&full) && !is_memory_full(&input));
         let interrupted = Error::new(Interrupted { signal: 2 }).context("train");
         assert_eq!(exit_code(&interrupted), 130);
         assert_eq!(exit_code(&anyhow!("disk full")), 1);

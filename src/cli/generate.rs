@@ -20,13 +20,13 @@ use crate::anomaly::production::{Observer, Order, produce};
 use crate::anomaly::reweighting::{Mode, Reweighting};
 use crate::anomaly::shard::Shard;
 use crate::data::dataset::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files;
 use crate::models::base::BaseModel;
 use crate::ops::weight_map::BOUND;
 use crate::report::{heat_map, intermediates};
 use crate::training::embeddings::LEARNED;
-use crate::training::progress::Progress;
+use crate::training::progress::{Progress, note};
 use crate::training::run_folder::FolderLock;
 use crate::training::signals;
 
@@ -76,7 +76,7 @@ pub struct Arguments {
     /// Share of the starting noise's coarse part (local means) that stays inside the mask, 0 to 1: less gives steadier colours [default: the run's preset]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::share)]
     coarse_noise: Option<f64>,
-    /// Images computed together, at most 1024; no image depends on it
+    /// Images computed together, at most 1024, fewer from where a GPU's memory does not hold them; no image depends on it
     #[arg(long, default_value_t = IMAGES_TOGETHER, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the pairs: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n; all shares may run at once on one folder
@@ -203,6 +203,10 @@ impl Observer for Watch<'_> {
         if let Some(progress) = &mut self.progress {
             progress.update(done, "");
         }
+    }
+
+    fn does_not_fit(&mut self, error: &Error, batch_size: usize) {
+        note(&format!("{error:#}; going on with {batch_size} image(s) together"));
     }
 
     fn glimpses(&self, first: u64) -> usize {

@@ -93,6 +93,9 @@ pub fn numbers(number: usize, samples: usize, device: Device) -> Result<Tensor> 
     Tensor::from_i32(vec![i32::try_from(number)?; samples], &[samples])?.to_device(device)
 }
 
+/// How often a step is done before its capture, at most.
+const MOST_TRIES: usize = 3;
+
 /// A captured step, and the tensors at the addresses that it reads and writes.
 struct Replay<I, S> {
     /// Before what it writes to: dropped first.
@@ -104,18 +107,34 @@ struct Replay<I, S> {
 
 impl<I: Tensors, S: Tensors> Replay<I, S> {
     /// Does the step once, as it is written, on its own copies of the inputs and the state; then captures it. The first time loads the kernels and gets
-    /// the memory that the capture finds.
-    fn start(cuda: Cuda, inputs: &I, state: &S, number: usize, samples: usize, step: impl Fn(&I, &S, &Tensor) -> Result<S>) -> Result<Self> {
+    /// the memory that the capture finds; where the GPU's is nearly full, it takes another time until all of it is there at once.
+    ///
+    /// # Errors
+    /// [`MemoryFull`](crate::error::MemoryFull) where it never is.
+    fn start(cuda: Cuda, inputs: &I, original: &S, number: usize, samples: usize, step: impl Fn(&I, &S, &Tensor) -> Result<S>) -> Result<Self> {
         let mut copied = |tensor: &Tensor| {
             let copy = scratch(&cuda, tensor.shape(), tensor.dtype())?;
             overwrite(&copy, tensor)?;
             Ok(copy)
         };
-        let (inputs, state) = (inputs.map_tensors(&mut copied)?, state.map_tensors(&mut copied)?);
+        let (inputs, state) = (inputs.map_tensors(&mut copied)?, original.map_tensors(&mut copied)?);
         let slot = scratch(&cuda, &[samples], DType::I32)?;
         on_gpu(&slot)?.fill(i32::try_from(number)?)?;
         let once = || replace(&state, &step(&inputs, &state, &slot)?);
-        once()?;
+        let mut left = MOST_TRIES;
+        loop {
+            let evictions = cuda.evictions();
+            once()?;
+            if cuda.evictions() == evictions {
+                break;
+            }
+            // Some of the blocks that the capture will ask for are the driver's again.
+            left -= 1;
+            if left == 0 {
+                return Err(cuda.no_room_to_capture());
+            }
+            replace(&state, original)?;
+        }
         let ((), graph) = cuda.capture(once)?;
         Ok(Self { graph, inputs, state, number: slot })
     }

@@ -163,6 +163,11 @@ impl<'a> Generator<'a> {
         Ok(finished)
     }
 
+    /// Gives back the memory that is kept for the next batch of the same size.
+    pub fn forget(&self) {
+        *self.repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
+    }
+
     fn prepare(&self, jobs: &[Job], canvas: Canvas) -> Result<(Batch, State)> {
         ensure!(!jobs.is_empty() && canvas.cells.len() == jobs.len(), "{} images on a canvas for {}", jobs.len(), canvas.cells.len());
         let images: Vec<ImageStreams> = jobs.iter().map(|job| ImageStreams::new(self.seed, &self.kind, job.index)).collect();

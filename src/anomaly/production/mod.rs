@@ -1,5 +1,6 @@
 //! Filling a folder with pairs of one type: which normal image, mask and template belong to which index, batches, writing, going on. While a batch is
-//! computed, another thread reads what the next one needs, and others write the finished ones.
+//! computed, another thread reads what the next one needs, and others write the finished ones. Where a batch does not fit into a GPU's memory, smaller
+//! ones are made from there on.
 
 mod ahead;
 mod order;
@@ -19,7 +20,7 @@ use crate::anomaly::places::{Place, Places, Prospects};
 use crate::anomaly::presets::{BatchNormPolicy, GROUP};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
-use crate::error::{Result, bail};
+use crate::error::{Error, Result, bail, is_memory_full};
 use crate::tensor::Tensor;
 
 use ahead::one_ahead;
@@ -35,6 +36,9 @@ pub trait Observer {
 
     /// These pairs are computed and on their way to the disk; with them the folder will hold `done`.
     fn finished(&mut self, pairs: &[Finished], done: u64);
+
+    /// A batch did not fit into the GPU's memory; from here on `batch_size` images are computed together.
+    fn does_not_fit(&mut self, error: &Error, batch_size: usize);
 
     /// How many steps of each image to decode for [`Observer::trace`], for the batch that starts with image `first`; 0 for none.
     fn glimpses(&self, first: u64) -> usize {
@@ -76,15 +80,27 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
     let mut writer = set.into_writer()?;
     let mut done = kept;
     observer.started(kept, own);
-    let batches: Vec<&[u64]> = missing.chunks(order.batch_size).collect();
-    let prepare = |indices: &&[u64], is_wanted: &dyn Fn() -> bool| producer.prepare(indices, is_wanted);
-    one_ahead(&batches, prepare, |indices, prepared| {
-        // On a signal the batch is given up; what was queued before is written when the writer is dropped.
-        let pairs = producer.batch(indices, prepared, observer)?;
-        done += pairs.len() as u64;
-        observer.finished(&pairs, done);
-        writer.add(pairs)
-    })?;
+    let mut batch_size = order.batch_size;
+    while done < own {
+        let batches: Vec<&[u64]> = missing[(done - kept) as usize..].chunks(batch_size).collect();
+        let prepare = |indices: &&[u64], is_wanted: &dyn Fn() -> bool| producer.prepare(indices, is_wanted);
+        let made = one_ahead(&batches, prepare, |indices, prepared| {
+            // On a signal the batch is given up; what was queued before is written when the writer is dropped.
+            let pairs = producer.batch(indices, prepared, observer)?;
+            done += pairs.len() as u64;
+            observer.finished(&pairs, done);
+            writer.add(pairs)
+        });
+        match made {
+            // No image depends on it.
+            Err(error) if is_memory_full(&error) && batch_size > 1 => {
+                producer.generator.forget();
+                batch_size = batch_size.div_ceil(2);
+                observer.does_not_fit(&error, batch_size);
+            }
+            made => made?,
+        }
+    }
     writer.finish()?;
     Ok(Summary { made: done - kept, kept })
 }

@@ -11,7 +11,7 @@ use crate::anomaly::shard::Shard;
 use crate::anomaly::templates::Templates;
 use crate::data::dataset::Dataset;
 use crate::data::picture::Picture;
-use crate::error::exit_code;
+use crate::error::{Error, exit_code};
 use crate::models::base::BaseModel;
 use crate::testing::miniature;
 
@@ -54,6 +54,10 @@ struct Watch {
 }
 
 impl Observer for Watch {
+    fn does_not_fit(&mut self, error: &Error, _: usize) {
+        panic!("{error:#}");
+    }
+
     fn finished(&mut self, _: &[Finished], _: u64) {
         self.batches_left -= 1;
     }
@@ -138,6 +142,10 @@ fn timing_changes_no_byte() {
 struct Slow;
 
 impl Observer for Slow {
+    fn does_not_fit(&mut self, error: &Error, _: usize) {
+        panic!("{error:#}");
+    }
+
     fn finished(&mut self, _: &[Finished], _: u64) {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

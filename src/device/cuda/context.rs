@@ -27,6 +27,9 @@ const SHARED_UNASKED: u32 = 48 << 10;
 #[derive(Clone, Copy)]
 pub struct Cuda(&'static Gpu);
 
+/// The GPUs that somebody asked for: opened, or why not.
+static OPEN: Mutex<BTreeMap<u32, Result<Cuda, String>>> = Mutex::new(BTreeMap::new());
+
 /// What is known of a GPU.
 #[derive(Clone, Debug, Serialize)]
 pub struct Properties {
@@ -198,11 +201,15 @@ impl Cuda {
     /// # Errors
     /// One sentence each: no driver, a driver too old, no such device, a compute capability under 7.5, no libnvrtc (exit code 2).
     pub fn open(ordinal: u32) -> Result<Self> {
-        static OPEN: Mutex<BTreeMap<u32, Result<Cuda, String>>> = Mutex::new(BTreeMap::new());
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         // Contexts live as long as the process: tensors anywhere may refer to them.
         let found = open.entry(ordinal).or_insert_with(|| Gpu::open(ordinal).map(|gpu| Cuda(Box::leak(Box::new(gpu)))));
         found.clone().map_err(|sentence| input_error!("{sentence}"))
+    }
+
+    /// All GPUs that were opened.
+    pub fn opened() -> Vec<Self> {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(|found| found.as_ref().ok()).copied().collect()
     }
 
     /// What is known of it.

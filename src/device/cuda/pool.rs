@@ -15,8 +15,7 @@ use cudarc::driver::{CudaSlice, DriverError};
 use super::context::Cuda;
 use super::failure::is_out_of_memory;
 use crate::device::Storage;
-use crate::error::{Result, bail};
-use crate::input_error;
+use crate::error::{Error, MemoryFull, Result, bail};
 
 /// Set to 0 to give every tensor's memory back to the driver at once, so that compute-sanitizer and the emulated device see what is used after its end.
 const POOL_VARIABLE: &str = "ANODIFF_POOL";
@@ -40,6 +39,8 @@ pub(super) struct Pool {
     /// Bytes of all blocks, used and unused, that are the driver's, and the most that there were.
     held: usize,
     peak: usize,
+    /// How often the driver had no memory and got the unused blocks.
+    evictions: u64,
 }
 
 /// A capture that goes on.
@@ -107,19 +108,22 @@ impl Block {
     }
 }
 
-fn refusal(cuda: Cuda, bytes: usize, error: DriverError) -> crate::error::Error {
+fn refusal(cuda: Cuda, bytes: usize, error: DriverError) -> Error {
     if !is_out_of_memory(error) {
         return cuda.error("getting memory", error);
     }
+    memory_full(cuda, &format!("{} MiB wanted", bytes.div_ceil(1 << 20)))
+}
+
+fn memory_full(cuda: Cuda, wish: &str) -> Error {
     let free = cuda.free_bytes().unwrap_or(0);
     let properties = cuda.properties();
-    input_error!(
-        "the memory of {cuda} ({}) is full: {} MiB wanted, {} of {} MiB free; use a smaller --batch-size or --resolution, --dtype f16, or --device cpu",
+    Error::new(MemoryFull(format!(
+        "the memory of {cuda} ({}) is full: {wish}, {} of {} MiB free; use a smaller --batch-size or --resolution, --dtype f16, or --device cpu",
         properties.name,
-        bytes.div_ceil(1 << 20),
         free >> 20,
         properties.memory >> 20
-    )
+    )))
 }
 
 impl Cuda {
@@ -127,6 +131,16 @@ impl Cuda {
     /// for the next. The driver's own needs (context, loaded kernels, some hundred MB) are not in it.
     pub fn peak_memory(&self) -> usize {
         self.pool().peak
+    }
+
+    /// How often the driver's memory was full so far and unused blocks were given back to it.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.pool().evictions
+    }
+
+    /// What to say where there is room for a step, but not for all of its blocks at once, which a captured one keeps.
+    pub(crate) fn no_room_to_capture(&self) -> Error {
+        memory_full(*self, "a step that is done again and again wants more than one alone")
     }
 
     /// Gives unused memory back to the driver and counts the peak anew from what is used now.
@@ -188,6 +202,7 @@ impl Pool {
         let memory = match allocate() {
             Err(error) if is_out_of_memory(error) && !self.idle.is_empty() => {
                 self.give_back();
+                self.evictions += 1;
                 // The driver has the memory when the stream is there.
                 cuda.stream().synchronize().map_err(|error| cuda.error("waiting for the GPU", error))?;
                 allocate()

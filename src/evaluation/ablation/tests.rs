@@ -11,6 +11,10 @@ struct Silent;
 
 impl Observer for Silent {
     fn finished(&mut self, _: &[crate::anomaly::generated_set::Finished], _: u64) {}
+
+    fn does_not_fit(&mut self, error: &crate::error::Error, _: usize) {
+        panic!("{error:#}");
+    }
 }
 
 fn plan(variants: &[Variant]) -> Plan {

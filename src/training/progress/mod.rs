@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use line::Snapshot;
 pub use line::duration;
 
+use crate::device::cuda::Cuda;
 use crate::process::{self, write_stderr};
 
 /// Time between two plain lines.
@@ -90,6 +91,9 @@ impl Progress {
         }
         if let Some(bytes) = process::peak_bytes() {
             text.push_str(&format!(", peak memory {} MB", bytes.div_ceil(1_000_000)));
+        }
+        for cuda in Cuda::opened() {
+            text.push_str(&format!(", tensors on {cuda} {} MB", cuda.peak_memory().div_ceil(1_000_000)));
         }
         write_stderr(&text);
     }
