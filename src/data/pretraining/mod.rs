@@ -32,6 +32,8 @@ pub enum Framing {
     Detail,
     /// All of an industrial part on its ground, in the middle and mostly upright as a fixed camera sees it, as often without a mark as with one.
     Part,
+    /// The same in one pose: parts of a kind differ in their builds, materials and marks alone.
+    Posed,
 }
 
 /// Picture `index` of the endless series named by `seed`, `size` x `size` pixels, with its caption.
@@ -41,11 +43,13 @@ pub fn example(seed: u64, index: u64, size: usize, framing: Framing) -> (Picture
         Framing::CloseUp => "pretraining close-up",
         Framing::Detail => "pretraining detail",
         Framing::Part => "pretraining part",
+        Framing::Posed => "pretraining posed part",
     };
     let sampler = &mut Sampler::new(seed, purpose, &[index, size as u64]);
     match framing {
         Framing::Whole => scene::photograph(size, scene::WHOLE, sampler),
         Framing::Part => scene::photograph(size, scene::PART, sampler),
+        Framing::Posed => scene::photograph(size, scene::POSED, sampler),
         Framing::CloseUp => scene::close_up(size, scene::CLOSE, sampler),
         Framing::Detail => scene::close_up(size, scene::DETAIL, sampler),
     }

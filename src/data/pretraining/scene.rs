@@ -61,6 +61,8 @@ pub(super) struct Style {
 pub(super) const WHOLE: Style = Style { silhouettes: 0.03, surfaces: 0.45, pose: Pose::Free, marked: 0.8, scale: 1.0, patches: 0.0 };
 /// Outlines are learned from parts as a fixed camera sees them, not always damaged.
 pub(super) const PART: Style = Style { silhouettes: 0.0, surfaces: 0.0, pose: Pose::Aligned, marked: 0.5, ..WHOLE };
+/// To be learned to less than a latent cell.
+pub(super) const POSED: Style = Style { pose: Pose::Fixed, ..PART };
 /// A network learns what a word for a mark means from pictures of which it covers a good part: these are shown at twice the scale besides.
 pub(super) const CLOSE: Style = Style { scale: 2.2, patches: 0.4, ..WHOLE };
 /// Marks as large as those that masks ask for later, beside their surroundings.

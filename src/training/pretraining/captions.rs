@@ -76,25 +76,33 @@ impl Task for TextTask<'_> {
 impl TextStage {
     /// A network with all parameters trainable, its first values from `source`, for outlines of `width` numbers.
     pub fn new(recipe: &TextRecipe, config: &ClipTextConfig, width: usize, seed: u64, source: &dyn ParameterSource) -> Result<Self> {
-        let (text_path, reader_path) = (Path::root(source), Path::root(source));
-        let text_encoder = ClipTextModel::new(&text_path, config)?;
-        let reader = Linear::new(&reader_path.child("outline"), config.hidden_size, width)?;
-        let (text_parameters, reader_parameters) = (text_path.parameters(), reader_path.parameters());
-        text_parameters.set_trainable(true);
-        reader_parameters.set_trainable(true);
-        start::tell_words_apart(&text_parameters)?;
-        Ok(Self { recipe: recipe.clone(), seed, text_encoder, text_parameters, reader, reader_parameters })
+        let path = Path::root(source);
+        let text_encoder = ClipTextModel::new(&path, config)?;
+        let parameters = path.parameters();
+        start::tell_words_apart(&parameters)?;
+        Self::reading(recipe, (text_encoder, parameters), width, seed, source)
     }
 
     /// The text encoder of a finished model, for outlines of `width` numbers.
     pub fn of(recipe: &TextRecipe, base: &BaseModel, width: usize, seed: u64) -> Result<Self> {
-        let source = RandomInit { seed };
-        let reader_path = Path::root(&source);
-        let reader = Linear::new(&reader_path.child("outline"), base.text_encoder.config().hidden_size, width)?;
-        let (text_parameters, reader_parameters) = (base.details.text_encoder.parameters.clone(), reader_path.parameters());
+        let text_encoder = (base.text_encoder.clone(), base.details.text_encoder.parameters.clone());
+        Self::reading(recipe, text_encoder, width, seed, &RandomInit { seed })
+    }
+
+    /// That text encoder, trainable, with a new layer to read outlines off it.
+    fn reading(
+        recipe: &TextRecipe,
+        (text_encoder, text_parameters): (ClipTextModel, ParameterSet),
+        width: usize,
+        seed: u64,
+        source: &dyn ParameterSource,
+    ) -> Result<Self> {
+        let path = Path::root(source);
+        let reader = Linear::new(&path.child("outline"), text_encoder.config().hidden_size, width)?;
+        let reader_parameters = path.parameters();
         text_parameters.set_trainable(true);
         reader_parameters.set_trainable(true);
-        Ok(Self { recipe: recipe.clone(), seed, text_encoder: base.text_encoder.clone(), text_parameters, reader, reader_parameters })
+        Ok(Self { recipe: recipe.clone(), seed, text_encoder, text_parameters, reader, reader_parameters })
     }
 
     /// What is trained here.

@@ -1,5 +1,7 @@
-//! The third stage: the UNet learns to predict the velocity of noisy latents from their captions; the text encoder is finished and frozen.
+//! The third stage: the UNet learns to predict the velocity of noisy latents from their captions; the text encoder is finished and frozen, or learns with it,
+//! more slowly.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::latents::Latents;
@@ -14,10 +16,11 @@ use crate::models::clip::ClipTextModel;
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::AutoencoderKl;
-use crate::nn::{ParameterSet, ParameterSource, Path};
+use crate::nn::{Parameter, ParameterSet, ParameterSource, Path};
 use crate::ops::{self, MaskedMean};
 use crate::tensor::Tensor;
 use crate::tensor::random::{Sampler, Stream};
+use crate::training::adamw::Group;
 use crate::training::fit::{Loss, Task};
 use crate::training::recorder::Recorder;
 
@@ -29,6 +32,7 @@ pub struct DenoiserStage {
     unet: Unet,
     text_encoder: ClipTextModel,
     parameters: ParameterSet,
+    text_parameters: ParameterSet,
 }
 
 /// The encoded pictures of the stage.
@@ -86,11 +90,11 @@ struct Batch {
 }
 
 impl DenoiserStage {
-    /// A UNet with all parameters trainable, its first values from `source`, beside a finished text encoder.
+    /// A UNet with all parameters trainable, its first values from `source`, beside a finished text encoder with its parameters.
     pub fn new(
         recipe: &DenoiserRecipe,
         config: &UnetConfig,
-        text_encoder: ClipTextModel,
+        (text_encoder, text_parameters): (ClipTextModel, ParameterSet),
         schedule: Schedule,
         seed: u64,
         source: &dyn ParameterSource,
@@ -100,15 +104,17 @@ impl DenoiserStage {
         let parameters = path.parameters();
         parameters.set_trainable(true);
         start::quiet_branches(&parameters)?;
-        Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, parameters })
+        text_parameters.set_trainable(recipe.text_rate > 0.0);
+        Ok(Self { recipe: recipe.clone(), seed, schedule, unet, text_encoder, parameters, text_parameters })
     }
 
     /// The UNet of a finished model, with all parameters trainable.
     pub fn of(recipe: &DenoiserRecipe, base: &BaseModel, seed: u64) -> Result<Self> {
-        let parameters = base.details.unet.parameters.clone();
+        let (parameters, text_parameters) = (base.details.unet.parameters.clone(), base.details.text_encoder.parameters.clone());
         parameters.set_trainable(true);
+        text_parameters.set_trainable(recipe.text_rate > 0.0);
         let (unet, text_encoder) = (base.unet.clone(), base.text_encoder.clone());
-        Ok(Self { recipe: recipe.clone(), seed, schedule: Schedule::of(base)?, unet, text_encoder, parameters })
+        Ok(Self { recipe: recipe.clone(), seed, schedule: Schedule::of(base)?, unet, text_encoder, parameters, text_parameters })
     }
 
     /// The velocity predictor.
@@ -124,6 +130,23 @@ impl DenoiserStage {
     /// The UNet's parameters.
     pub fn parameters(&self) -> &ParameterSet {
         &self.parameters
+    }
+
+    /// The text encoder's.
+    pub fn text_parameters(&self) -> &ParameterSet {
+        &self.text_parameters
+    }
+
+    /// What is trained here, and how fast each of it.
+    pub fn trained(&self) -> (ParameterSet, impl Fn(&Parameter) -> Group) {
+        let text: HashSet<String> = self.text_parameters.iter().map(|parameter| parameter.name().to_owned()).collect();
+        let rate = self.recipe.text_rate;
+        let parameters = if rate > 0.0 { self.parameters.clone().join(self.text_parameters.clone()) } else { self.parameters.clone() };
+        let group = move |parameter: &Parameter| {
+            let learning_rate_factor = if text.contains(parameter.name()) { rate } else { 1.0 };
+            Group { learning_rate_factor, ..Group::default() }
+        };
+        (parameters, group)
     }
 
     /// Weighted mean of squared errors of the velocity, shape `[]`: a pure function of parameters, pool, seed and step.

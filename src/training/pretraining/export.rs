@@ -21,7 +21,7 @@ pub(super) fn with_fields(config: &str, fields: &[(&str, Value)]) -> Result<Stri
 
 /// Writes the model; every file all or nothing.
 pub(super) fn save(folder: &Path, recipe: &Recipe, autoencoder: &AutoencoderStage, trained: &Trained) -> Result<()> {
-    let Trained { stage, text_parameters, tokenizer, scale } = trained;
+    let Trained { stage, tokenizer, scale } = trained;
     let part = |name: &str, config: &str, fields: &[(&str, Value)], parameters: &ParameterSet| -> Result<Part> {
         let origin = format!("{name}/config.json");
         Ok(Part::new(ConfigFile { text: with_fields(config, fields)?, origin }, parameters.clone()))
@@ -32,7 +32,7 @@ pub(super) fn save(folder: &Path, recipe: &Recipe, autoencoder: &AutoencoderStag
         ("eos_token_id", json!(tokenizer.end_id())),
         ("pad_token_id", json!(tokenizer.pad_id())),
     ];
-    let text_encoder = part("text_encoder", recipe.text_encoder, &ids, text_parameters)?;
+    let text_encoder = part("text_encoder", recipe.text_encoder, &ids, stage.text_parameters())?;
     let unet = part("unet", recipe.unet, &[], stage.parameters())?;
     let vae = part("vae", recipe.vae, &[("scaling_factor", json!(scale))], autoencoder.parameters())?;
     base::write_folder(folder, [&text_encoder, &unet, &vae], tokenizer, recipe.scheduler, DType::F16)

@@ -32,9 +32,9 @@ use crate::models::clip::ClipTextConfig;
 use crate::models::tokenizer::{self, ClipTokenizer};
 use crate::models::unet::UnetConfig;
 use crate::models::vae::{AutoencoderKl, VaeConfig};
-use crate::nn::{ParameterSet, Placement, RandomInit};
+use crate::nn::{Parameter, ParameterSet, Placement, RandomInit};
 use crate::tensor::{DType, Tensor};
-use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::adamw::{AdamW, AdamWOptions, Group};
 use crate::training::checkpoint::Identity;
 use crate::training::ema::Ema;
 use crate::training::fit::{Plan, Task, fit};
@@ -76,10 +76,10 @@ impl Pretraining {
         let config = VaeConfig::from_json(self.recipe.vae, "the recipe's vae/config.json")?;
         let stage = AutoencoderStage::new(recipe, &config, self.seed, &RandomInit { seed: self.seed })?;
         let plan = self.plan("autoencoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
-        let identity = self.identity("autoencoder", json!({"vae": self.recipe.vae, "recipe": recipe}));
+        let identity = self.identity("autoencoder", "", json!({"vae": self.recipe.vae, "recipe": recipe}));
         let folder = self.folder.join("autoencoder");
         let mut task = AutoencoderTask { stage: &stage, previews: previews(&folder)? };
-        self.train(&folder, &identity, &plan, stage.parameters().clone(), recipe.average, &mut task)?;
+        self.train(&folder, &identity, &plan, (stage.parameters().clone(), |_: &Parameter| Group::default()), recipe.average, &mut task)?;
         stage.settle()?;
         Ok(stage)
     }
@@ -91,12 +91,12 @@ impl Pretraining {
         let pool = self.pool(vae, &tokenizer, None)?;
         let schedule = NoiseSchedule::from_json(self.recipe.scheduler, "the recipe's scheduler/scheduler_config.json")?;
         let unet = UnetConfig::from_json(self.recipe.unet, "the recipe's unet/config.json")?;
-        let (text_encoder, text_parameters) = self.text_encoder(&pool, &tokenizer)?.finish();
+        let text_encoder = self.text_encoder(&pool, &tokenizer)?.finish();
+        let text = hexadecimal(&weights::digest(&text_encoder.1.tensors()?)?);
         let stage = DenoiserStage::new(recipe, &unet, text_encoder, schedule, self.seed, &RandomInit { seed: self.seed })?;
-        let text = hexadecimal(&weights::digest(&text_parameters.tensors()?)?);
         let config = json!({"unet": self.recipe.unet, "scheduler": self.recipe.scheduler, "scale": pool.scale, "recipe": recipe, "text": text});
-        self.train_denoiser(&self.identity("denoiser", config), &stage, &pool, vae, &tokenizer)?;
-        Ok(Trained { stage, text_parameters, tokenizer, scale: pool.scale })
+        self.train_denoiser(&self.identity("denoiser", "", config), &stage, &pool, vae, &tokenizer)?;
+        Ok(Trained { stage, tokenizer, scale: pool.scale })
     }
 
     /// The third stage from a finished model on, trained in place; before it the second, on the large pictures, where the recipe says so. The autoencoder
@@ -107,12 +107,11 @@ impl Pretraining {
         if self.recipe.refines_text {
             let outlines = Outlines::new(&pool.large, self.recipe.text.outline_cells)?;
             let stage = TextStage::of(&self.recipe.text, base, outlines.width(), self.seed)?;
-            let identity = self.identity("text encoder of a finished model", json!({"recipe": self.recipe.text}));
-            let identity = Identity { base_model: base.hash.clone(), ..identity };
+            let identity = self.identity("text encoder of a finished model", &base.hash, json!({"recipe": self.recipe.text}));
             self.train_text(&identity, &stage, TextTask { stage: &stage, latents: &pool.large, outlines })?;
         }
         let stage = DenoiserStage::of(recipe, base, self.seed)?;
-        let identity = Identity { base_model: base.hash.clone(), ..self.identity("denoiser of a finished model", json!({ "recipe": recipe })) };
+        let identity = self.identity("denoiser of a finished model", &base.hash, json!({ "recipe": recipe }));
         self.train_denoiser(&identity, &stage, &pool, &base.vae, &base.tokenizer)?;
         let folder = self.folder.join("model");
         base.save(&folder, DType::F16)?;
@@ -124,7 +123,8 @@ impl Pretraining {
         let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
         let folder = self.folder.join("denoiser");
         let mut task = DenoiserTask { stage, pool, vae, tokenizer, previews: previews(&folder)? };
-        self.train(&folder, identity, &plan, stage.parameters().clone(), recipe.average, &mut task)
+        let (parameters, group) = stage.trained();
+        self.train(&folder, identity, &plan, (parameters, group), recipe.average, &mut task)
     }
 
     fn text_encoder(&self, pool: &Pool, tokenizer: &ClipTokenizer) -> Result<TextStage> {
@@ -132,7 +132,7 @@ impl Pretraining {
         let config = self.text_config(tokenizer.vocabulary_size())?;
         let outlines = Outlines::new(&pool.small, recipe.outline_cells)?;
         let stage = TextStage::new(recipe, &config, outlines.width(), self.seed, &RandomInit { seed: self.seed })?;
-        let identity = self.identity("text encoder", json!({"text_encoder": self.recipe.text_encoder, "recipe": recipe, "scale": pool.scale}));
+        let identity = self.identity("text encoder", "", json!({"text_encoder": self.recipe.text_encoder, "recipe": recipe, "scale": pool.scale}));
         self.train_text(&identity, &stage, TextTask { stage: &stage, latents: &pool.small, outlines })?;
         Ok(stage)
     }
@@ -140,7 +140,7 @@ impl Pretraining {
     fn train_text(&self, identity: &Identity, stage: &TextStage, mut task: TextTask) -> Result<()> {
         let recipe = &self.recipe.text;
         let plan = self.plan("text encoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
-        self.train(&self.folder.join("text"), identity, &plan, stage.parameters(), recipe.average, &mut task)
+        self.train(&self.folder.join("text"), identity, &plan, (stage.parameters(), |_: &Parameter| Group::default()), recipe.average, &mut task)
     }
 
     /// Writes the finished model in the diffusers layout into `model/` of the run's folder.
@@ -180,20 +180,28 @@ impl Pretraining {
         Plan { checkpoint_every: self.checkpoint_every, validate_every: self.preview_every, ..Plan::new(label, steps, schedule) }
     }
 
-    /// What a stage's checkpoints belong to. The numbers of steps are left out: they only say when the learning rate falls.
-    fn identity(&self, stage: &str, mut config: Value) -> Identity {
+    /// What a stage's checkpoints belong to; `base_model` is the hash of the finished model that it began with, or empty. The numbers of steps are left out: they only say when the learning rate falls.
+    fn identity(&self, stage: &str, base_model: &str, mut config: Value) -> Identity {
         if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_object_mut) {
             recipe.remove("steps");
             recipe.remove("finishing_steps");
         }
-        Identity { task: format!("pretraining, {stage}"), base_model: String::new(), seed: self.seed, config }
+        Identity { task: format!("pretraining, {stage}"), base_model: base_model.to_owned(), seed: self.seed, config }
     }
 
     /// Trains and leaves the moving averages in the parameters, frozen.
-    fn train(&self, folder: &Path, identity: &Identity, plan: &Plan, parameters: ParameterSet, average: f64, task: &mut dyn Task) -> Result<()> {
+    fn train(
+        &self,
+        folder: &Path,
+        identity: &Identity,
+        plan: &Plan,
+        (parameters, group): (ParameterSet, impl Fn(&Parameter) -> Group),
+        average: f64,
+        task: &mut dyn Task,
+    ) -> Result<()> {
         parameters.place(Placement::f32(self.device))?;
         let options = AdamWOptions { beta2: SQUARED_DECAY, clip_norm: Some(CLIP_NORM), ..AdamWOptions::default() };
-        let optimiser = AdamW::new(&parameters, options)?;
+        let optimiser = AdamW::grouped(&parameters, options, group)?;
         let average = Ema::new(&parameters, average)?;
         let mut state = State::new(parameters.clone(), optimiser, Some(average));
         fit(folder, identity, plan, &mut state, task)?;
@@ -212,8 +220,6 @@ impl Pretraining {
 pub struct Trained {
     /// Text encoder, and UNet with the averages in it.
     pub stage: DenoiserStage,
-    /// The text encoder's parameters.
-    pub text_parameters: ParameterSet,
     /// Made from the captions' words.
     pub tokenizer: ClipTokenizer,
     /// Scaling factor of the latents.

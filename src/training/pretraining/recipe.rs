@@ -101,6 +101,8 @@ pub struct DenoiserRecipe {
     pub crop: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// The text encoder's learning rate, in parts of that one; with 0 it is frozen.
+    pub text_rate: f64,
     /// Steps of its rise.
     pub warm_up: u64,
     /// Decay of the moving average.
@@ -155,8 +157,9 @@ impl Recipe {
             "tiny" => Ok(Self::tiny()),
             "detail" => Ok(Self::detail()),
             "parts" => Ok(Self::parts()),
+            "joint" => Ok(Self::joint()),
             "smoke" => Ok(Self::smoke()),
-            other => invalid_input!("--recipe {other}: expected tiny, detail, parts or smoke"),
+            other => invalid_input!("--recipe {other}: expected tiny, detail, parts, joint or smoke"),
         }
     }
 
@@ -195,6 +198,7 @@ impl Recipe {
                 first_picture: 1 << 32,
                 crop: 64,
                 learning_rate: 1e-3,
+                text_rate: 0.0,
                 warm_up: 200,
                 average: 0.999,
                 empty_captions: 0.1,
@@ -226,7 +230,7 @@ impl Recipe {
         }
     }
 
-    /// The embedded base model's last part: its text encoder and its UNet on other pictures once more, most of them large and of whole parts, so that
+    /// The embedded base model's third part: its text encoder and its UNet on other pictures once more, most of them large and of whole parts, so that
     /// outlines are learned. The text encoder has to tell the kinds of parts apart, which close-ups do not ask of it. An outline spans hundreds of cells,
     /// over which the noise is averaged away: it is decided at time steps at which little else can be seen yet.
     pub fn parts() -> Self {
@@ -252,6 +256,26 @@ impl Recipe {
         }
     }
 
+    /// The embedded base model's last part: its text encoder and its UNet together, so that the UNet's errors say which kinds of parts and which marks the
+    /// text encoder has to tell apart; on parts in one pose, so that a kind's name says where its outline lies to less than a latent cell.
+    pub fn joint() -> Self {
+        let parts = Self::parts();
+        Self {
+            name: "joint",
+            refines_text: false,
+            denoiser: DenoiserRecipe {
+                steps: 40_000,
+                finishing_steps: 24_000,
+                text_rate: 0.3,
+                large_framings: &[Framing::Posed, Framing::Whole, Framing::Posed, Framing::Detail, Framing::Posed],
+                first_picture: 4 << 32,
+                large_times: Emphasis { from: 0.35, ..parts.denoiser.large_times },
+                ..parts.denoiser
+            },
+            ..parts
+        }
+    }
+
     /// A run of seconds that touches everything.
     pub fn smoke() -> Self {
         let tiny = Self::tiny();
@@ -272,6 +296,7 @@ impl Recipe {
                 small_pictures: 12,
                 large_pictures: 4,
                 crop: 16,
+                text_rate: 0.3,
                 warm_up: 2,
                 ..tiny.denoiser
             },

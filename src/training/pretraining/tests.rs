@@ -42,7 +42,7 @@ fn a_run_makes_a_model_and_stopping_between_the_stages_changes_nothing() {
 }
 
 #[test]
-fn refining_trains_the_unet_and_where_the_recipe_says_so_the_text_encoder_and_a_finished_run_stays_as_it_is() {
+fn refining_trains_the_unet_and_where_the_recipe_says_so_the_text_encoder_before_or_with_it_and_a_finished_run_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let start = {
         let run = run(&folder.path().join("start"));
@@ -52,14 +52,14 @@ fn refining_trains_the_unet_and_where_the_recipe_says_so_the_text_encoder_and_a_
     };
     let load = |folder: &Path| BaseModel::load(Some(folder), Placement::HOST).unwrap();
     let values = |part: &crate::models::base::Part| weights::digest(&part.tensors().unwrap()).unwrap();
-    for refines_text in [false, true] {
-        let mut run = run(&folder.path().join(format!("refined {refines_text}")));
+    for (refines_text, text_rate) in [(false, 0.0), (true, 0.0), (false, 0.3)] {
+        let mut run = run(&folder.path().join(format!("refined {refines_text} {text_rate}")));
         run.recipe.refines_text = refines_text;
-        run.recipe.denoiser = DenoiserRecipe { first_picture: 99, small_framings: &[Framing::Detail], ..run.recipe.denoiser };
+        run.recipe.denoiser = DenoiserRecipe { text_rate, first_picture: 99, small_framings: &[Framing::Detail], ..run.recipe.denoiser };
         let refined = || load(&run.refine(&load(&start)).unwrap());
         let (before, after) = (load(&start), refined());
         assert_eq!(values(&after.details.vae), values(&before.details.vae));
-        assert_eq!(values(&after.details.text_encoder) != values(&before.details.text_encoder), refines_text);
+        assert_eq!(values(&after.details.text_encoder) != values(&before.details.text_encoder), refines_text || text_rate > 0.0);
         assert_ne!(values(&after.details.unet), values(&before.details.unet));
         assert_eq!(after.vae.config().scaling_factor, before.vae.config().scaling_factor);
         assert_eq!(refined().hash, after.hash);
