@@ -100,35 +100,40 @@ fn batches_that_fit_a_gpu_are_found() {
 }
 
 #[test]
-fn where_a_batch_does_not_fit_a_gpu_fewer_images_are_computed_together() {
+fn where_a_batch_does_not_fit_a_gpu_smaller_ones_are_made() {
     let world = World::new();
     world.train("cpu", "cpu", &[]);
-    let generate = |out: &str, memory: u64| {
-        let fixed = ["generate", "--data", "data", "--model", "model", "--learned", "cpu", "--object", "plate", "--type", "dot"];
-        let more = ["--count", "8", "--batch-size", "7", "--steps", "2", "--out", out];
-        let mut command = world.anodiff("cuda", Order::LateAndForward, &[&fixed[..], &more].concat());
-        pooled(&mut command);
-        command.env("EMULATOR_MEMORY", memory.to_string());
-        command
-    };
-    let report = String::from_utf8(succeed(generate("whole", 1 << 30)).stderr).unwrap();
-    let (_, peak) = report.rsplit_once("tensors on cuda:0 ").unwrap();
-    let mut memory = peak.split_once(' ').unwrap().0.parse::<u64>().unwrap() * 1_000_000;
-    loop {
-        memory -= memory / 4;
-        let output = succeed(generate("parts", memory));
-        let together: Vec<usize> = String::from_utf8_lossy(&output.stderr)
-            .lines()
-            .filter(|line| line.starts_with("the memory of cuda:0"))
-            .map(|line| line.split_once("going on with ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap())
-            .collect();
-        if !together.is_empty() {
-            assert!([4, 2, 1].starts_with(&together), "{together:?}");
-            break;
+    succeed(world.anodiff("cpu", Order::LateAndForward, &["train-masks", "--data", "data", "--model", "model", "--out", "cpu", "--steps", "2"]));
+    let images = ["generate", "--object", "plate", "--type", "dot"];
+    let masks = ["masks", "--objects", "plate", "--types", "dot"];
+    for (name, fixed) in [("images", images), ("masks", masks)] {
+        let command = |out: &str, memory: u64| {
+            let more = ["--data", "data", "--model", "model", "--learned", "cpu", "--count", "8", "--batch-size", "7", "--steps", "2", "--out", out];
+            let mut command = world.anodiff("cuda", Order::LateAndForward, &[&fixed[..], &more].concat());
+            pooled(&mut command);
+            command.env("EMULATOR_MEMORY", memory.to_string());
+            command
+        };
+        let (whole, parts) = (format!("whole {name}"), format!("{name} in parts"));
+        let report = String::from_utf8(succeed(command(&whole, 1 << 30)).stderr).unwrap();
+        let (_, peak) = report.rsplit_once("tensors on cuda:0 ").unwrap();
+        let mut memory = peak.split_once(' ').unwrap().0.parse::<u64>().unwrap() * 1_000_000;
+        loop {
+            memory -= memory / 4;
+            let output = succeed(command(&parts, memory));
+            let together: Vec<usize> = String::from_utf8_lossy(&output.stderr)
+                .lines()
+                .filter(|line| line.starts_with("the memory of cuda:0"))
+                .map(|line| line.split_once("going on with ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap())
+                .collect();
+            if !together.is_empty() {
+                assert!([4, 2, 1].starts_with(&together), "{together:?}");
+                break;
+            }
+            fs::remove_dir_all(world.path(&parts)).unwrap();
         }
-        fs::remove_dir_all(world.path("parts")).unwrap();
+        assert_eq!(files(&world.path(&parts)), files(&world.path(&whole)));
     }
-    assert_eq!(files(&world.path("parts")), files(&world.path("whole")));
 }
 
 #[test]

@@ -13,14 +13,14 @@ use super::{Globals, numbers, output};
 use crate::anomaly::generated_set::check_amounts;
 use crate::anomaly::learned::Kind;
 use crate::anomaly::learned_masks::LearnedMasks;
-use crate::anomaly::mask_set::{self, Acceptance, MaskOrder, produce_masks};
+use crate::anomaly::mask_set::{self, Acceptance, MaskObserver, MaskOrder, produce_masks};
 use crate::anomaly::mask_source::MaskSource;
 use crate::anomaly::presets::{MaskPreset, MaskSampling, PresetName};
 use crate::anomaly::shard::Shard;
 use crate::data::dataset::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::base::BaseModel;
-use crate::training::progress::Progress;
+use crate::training::progress::{Progress, note};
 use crate::training::run_folder::FolderLock;
 use crate::training::signals;
 use crate::{files, invalid_input};
@@ -70,7 +70,7 @@ pub struct Arguments {
     /// A pixel is set when its brightness, -1 to 1, is above this [default: the run's preset]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = numbers::threshold)]
     threshold: Option<f64>,
-    /// Masks drawn together, at most 1024; no mask depends on it
+    /// Masks drawn together, at most 1024, fewer from where a GPU's memory does not hold them; no mask depends on it
     #[arg(long, default_value_t = IMAGES_TOGETHER, value_name = "N", value_parser = numbers::batch_size, allow_negative_numbers = true)]
     batch_size: usize,
     /// Make one share of the masks: i/n, auto (from Slurm, Kubernetes or torchrun) or auto/n
@@ -130,19 +130,35 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> Result<()> {
 
 /// Makes the masks of an order, with a progress line.
 pub(super) fn produce(order: &MaskOrder) -> Result<Acceptance> {
-    let mut progress: Option<Progress> = None;
-    let acceptance = produce_masks(
-        order,
-        &mut |done, total| match &mut progress {
-            None => progress = Some(Progress::new(format!("masks {}", order.kind), "mask", total, done)),
-            Some(progress) => progress.update(done, ""),
-        },
-        &signals::interrupted,
-    );
-    if let Some(progress) = progress {
+    let mut watch = Watch { kind: order.kind.clone(), progress: None };
+    let acceptance = produce_masks(order, &mut watch);
+    if let Some(progress) = watch.progress {
         progress.finish();
     }
     acceptance
+}
+
+/// Shows progress.
+struct Watch {
+    kind: Kind,
+    progress: Option<Progress>,
+}
+
+impl MaskObserver for Watch {
+    fn progress(&mut self, done: u64, total: u64) {
+        match &mut self.progress {
+            None => self.progress = Some(Progress::new(format!("masks {}", self.kind), "mask", total, done)),
+            Some(progress) => progress.update(done, ""),
+        }
+    }
+
+    fn does_not_fit(&mut self, error: &Error, batch_size: usize) {
+        note(&format!("{error:#}; going on with {batch_size} mask(s) together"));
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        signals::interrupted()
+    }
 }
 
 fn table(rows: &[Row]) -> String {

@@ -134,6 +134,15 @@ impl<'a> Generator<'a> {
 
     /// As [`Generator::generate`], where the jobs' canvas is there already.
     pub fn generate_on(&self, canvas: Canvas, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
+        let made = self.complete(canvas, jobs, glimpses, stop);
+        if made.is_err() {
+            // A smaller batch may follow, which wants the memory.
+            *self.repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
+        }
+        made
+    }
+
+    fn complete(&self, canvas: Canvas, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
         let (batch, mut state) = self.prepare(jobs, canvas)?;
         let mut traces = vec![Vec::new(); jobs.len()];
         let mut sums = FiniteSums::default();
@@ -161,11 +170,6 @@ impl<'a> Generator<'a> {
             *repetition = Repetition::default();
         }
         Ok(finished)
-    }
-
-    /// Gives back the memory that is kept for the next batch of the same size.
-    pub fn forget(&self) {
-        *self.repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
     }
 
     fn prepare(&self, jobs: &[Job], canvas: Canvas) -> Result<(Batch, State)> {

@@ -75,6 +75,15 @@ impl<'a> MaskPainter<'a> {
     /// Draws a batch of (index, attempt). Each is a function of (seed, object, type, index, attempt) alone. `stop` is asked before every step and ends
     /// the batch with [`Interrupted`] when it names a signal.
     pub fn draw(&self, wanted: &[(u64, u64)], stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Rough>> {
+        let drawn = self.complete(wanted, stop);
+        if drawn.is_err() {
+            // A smaller batch may follow, which wants the memory.
+            *self.repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
+        }
+        drawn
+    }
+
+    fn complete(&self, wanted: &[(u64, u64)], stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Rough>> {
         ensure!(!wanted.is_empty(), "a batch needs at least one mask");
         let cells = self.masks.metadata.resolution / self.base.vae.downscale();
         let shape = [cells, cells, self.base.vae.config().latent_channels];

@@ -22,7 +22,7 @@ use crate::data::mask_rules::Fault;
 use crate::error::Result;
 use crate::{files, input_error};
 
-pub use production::{Acceptance, MaskOrder, produce_masks};
+pub use production::{Acceptance, MaskObserver, MaskOrder, produce_masks};
 
 /// The name of the file of lines.
 pub const MASKS: &str = "masks.jsonl";

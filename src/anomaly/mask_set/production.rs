@@ -17,7 +17,7 @@ use crate::data::dataset::{Dataset, check_name};
 use crate::data::json_lines::JsonLines;
 use crate::data::mask_rules::Fault;
 use crate::digest::hexadecimal;
-use crate::error::{Error, Interrupted, Result};
+use crate::error::{Error, Interrupted, Result, is_memory_full};
 use crate::models::base::BaseModel;
 use crate::{files, invalid_input};
 
@@ -79,13 +79,23 @@ impl Acceptance {
     }
 }
 
+/// Who watches a run.
+pub trait MaskObserver {
+    /// Of `total` masks of the share `done` are there; told at the beginning and after each batch.
+    fn progress(&mut self, done: u64, total: u64);
+
+    /// A batch did not fit into the GPU's memory; from here on `batch_size` masks are drawn together.
+    fn does_not_fit(&mut self, error: &Error, batch_size: usize);
+
+    /// The signal that asks the run to stop, if one came.
+    fn interrupted(&self) -> Option<i32>;
+}
+
 /// Makes the masks of an order that its folder lacks, and counts what was usable among all that it holds of the type and share.
-///
-/// `progress` is told how many masks of the share there are, at the beginning and after each batch, and how many there shall be.
 ///
 /// # Errors
 /// Wrong input, or masks made with other settings in the folder (exit code 2); [`Interrupted`] after a signal.
-pub fn produce_masks(order: &MaskOrder, progress: &mut dyn FnMut(u64, u64), stop: &dyn Fn() -> Option<i32>) -> Result<Acceptance> {
+pub fn produce_masks(order: &MaskOrder, observer: &mut dyn MaskObserver) -> Result<Acceptance> {
     order.check()?;
     let Kind { object, defect } = &order.kind;
     let places = Places::new(order.dataset, order.base, &order.kind, &order.masks, order.preset, order.side, order.seed)?;
@@ -105,16 +115,25 @@ pub fn produce_masks(order: &MaskOrder, progress: &mut dyn FnMut(u64, u64), stop
     }
     let own: Vec<u64> = (0..order.count).filter(|&index| order.shard.contains(index)).collect();
     let missing: Vec<u64> = own.iter().copied().filter(|index| !finished.contains_key(index)).collect();
-    let mut done = (own.len() - missing.len()) as u64;
-    progress(done, own.len() as u64);
-    for indices in missing.chunks(order.batch_size) {
-        let made: Vec<MaskEntry> =
-            indices.iter().zip(places.at(indices, stop)?).map(|(&index, place)| order.write(index, place, &recipe)).collect::<Result<_>>()?;
+    let (mut rest, mut batch_size) = (&missing[..], order.batch_size);
+    observer.progress((own.len() - rest.len()) as u64, own.len() as u64);
+    while !rest.is_empty() {
+        let (indices, later) = rest.split_at(batch_size.min(rest.len()));
+        let drawn = match places.at(indices, &|| observer.interrupted()) {
+            // No mask depends on it.
+            Err(error) if is_memory_full(&error) && batch_size > 1 => {
+                batch_size = batch_size.div_ceil(2);
+                observer.does_not_fit(&error, batch_size);
+                continue;
+            }
+            drawn => drawn?,
+        };
+        let made: Vec<MaskEntry> = indices.iter().zip(drawn).map(|(&index, place)| order.write(index, place, &recipe)).collect::<Result<_>>()?;
         lines.append(&made)?;
-        done += made.len() as u64;
         finished.extend(made.into_iter().map(|entry| (entry.index, entry)));
-        progress(done, own.len() as u64);
-        if let Some(signal) = stop() {
+        rest = later;
+        observer.progress((own.len() - rest.len()) as u64, own.len() as u64);
+        if let Some(signal) = observer.interrupted() {
             return Err(Error::new(Interrupted { signal }));
         }
     }

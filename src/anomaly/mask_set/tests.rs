@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::path::Path;
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::anomaly::presets::{MaskPreset, PresetName};
 use crate::anomaly::shard::Shard;
 use crate::data::mask::Mask;
 use crate::data::mask_rules::MaskRules;
-use crate::error::exit_code;
+use crate::error::{Error, exit_code};
 use crate::testing::miniature::{self, World};
 
 fn world() -> World {
@@ -35,8 +36,25 @@ fn order<'a>(world: &'a World, masks: MaskSource, out: &'a Path) -> MaskOrder<'a
     }
 }
 
+/// Is asked to stop after so many questions.
+struct Patience(Cell<usize>);
+
+impl MaskObserver for Patience {
+    fn progress(&mut self, _: u64, _: u64) {}
+
+    fn does_not_fit(&mut self, error: &Error, _: usize) {
+        panic!("{error:#}");
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        let left = self.0.get().checked_sub(1);
+        self.0.set(left.unwrap_or(0));
+        left.is_none().then_some(15)
+    }
+}
+
 fn produce(order: &MaskOrder) -> Result<Acceptance> {
-    produce_masks(order, &mut |_, _| {}, &|| None)
+    produce_masks(order, &mut Patience(Cell::new(usize::MAX)))
 }
 
 /// All files with their bytes.
@@ -83,12 +101,7 @@ fn batches_restarts_and_shares_change_no_byte() {
     let out = |name: &str| world.folder.path().join(name);
     let masks = || MaskSource::Learned(out(LEARNED_MASKS), None);
     produce(&order(&world, masks(), &out("whole"))).unwrap();
-    let interrupted = std::cell::Cell::new(0);
-    let stop = || {
-        interrupted.set(interrupted.get() + 1);
-        (interrupted.get() > 12).then_some(15)
-    };
-    let error = produce_masks(&MaskOrder { batch_size: 1, ..order(&world, masks(), &out("parts")) }, &mut |_, _| {}, &stop).unwrap_err();
+    let error = produce_masks(&MaskOrder { batch_size: 1, ..order(&world, masks(), &out("parts")) }, &mut Patience(Cell::new(12))).unwrap_err();
     assert_eq!(exit_code(&error), 143);
     produce(&MaskOrder { batch_size: 3, ..order(&world, masks(), &out("parts")) }).unwrap();
     assert_eq!(content(&out("whole")), content(&out("parts")));

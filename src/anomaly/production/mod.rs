@@ -94,7 +94,6 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
         match made {
             // No image depends on it.
             Err(error) if is_memory_full(&error) && batch_size > 1 => {
-                producer.generator.forget();
                 batch_size = batch_size.div_ceil(2);
                 observer.does_not_fit(&error, batch_size);
             }

@@ -34,6 +34,8 @@ pub enum Framing {
     Part,
     /// The same in one pose: parts of a kind differ in their builds, materials and marks alone.
     Posed,
+    /// A surface at twice the scale, its mark in the middle of the frame.
+    Centered,
 }
 
 /// Picture `index` of the endless series named by `seed`, `size` x `size` pixels, with its caption.
@@ -44,6 +46,7 @@ pub fn example(seed: u64, index: u64, size: usize, framing: Framing) -> (Picture
         Framing::Detail => "pretraining detail",
         Framing::Part => "pretraining part",
         Framing::Posed => "pretraining posed part",
+        Framing::Centered => "pretraining centered mark",
     };
     let sampler = &mut Sampler::new(seed, purpose, &[index, size as u64]);
     match framing {
@@ -52,6 +55,7 @@ pub fn example(seed: u64, index: u64, size: usize, framing: Framing) -> (Picture
         Framing::Posed => scene::photograph(size, scene::POSED, sampler),
         Framing::CloseUp => scene::close_up(size, scene::CLOSE, sampler),
         Framing::Detail => scene::close_up(size, scene::DETAIL, sampler),
+        Framing::Centered => scene::close_up(size, scene::CENTERED, sampler),
     }
 }
 

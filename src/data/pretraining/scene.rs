@@ -56,9 +56,27 @@ pub(super) struct Style {
     scale: f32,
     /// Share of marks that are surely patches of a material ([`Blemish::PATCHES`]).
     patches: f32,
+    /// Where close-ups have the middle of their marks, at most so far from the middle of the frame; anywhere near it without this.
+    spread: Option<f32>,
 }
 
-pub(super) const WHOLE: Style = Style { silhouettes: 0.03, surfaces: 0.45, pose: Pose::Free, marked: 0.8, scale: 1.0, patches: 0.0 };
+impl Style {
+    /// The middle of a close-up, which has half of the scene's side; anywhere without a mark.
+    fn center(&self, mark: Option<Mark>, sampler: &mut Sampler) -> Point {
+        let anywhere = point(sampler.range(-0.5, 0.5), sampler.range(-0.5, 0.5));
+        let (middle, spread) = match (self.spread, mark) {
+            (_, None) => (anywhere, NEAR),
+            (None, Some(mark)) => (mark.point, NEAR),
+            (Some(spread), Some(mark)) => (mark.middle, spread),
+        };
+        point(middle.x + sampler.range(-spread, spread), middle.y + sampler.range(-spread, spread))
+    }
+}
+
+/// How far from the middle of a close-up a mark is at most, in canvas units.
+const NEAR: f32 = 0.18;
+
+pub(super) const WHOLE: Style = Style { silhouettes: 0.03, surfaces: 0.45, pose: Pose::Free, marked: 0.8, scale: 1.0, patches: 0.0, spread: None };
 /// Outlines are learned from parts as a fixed camera sees them, not always damaged.
 pub(super) const PART: Style = Style { silhouettes: 0.0, surfaces: 0.0, pose: Pose::Aligned, marked: 0.5, ..WHOLE };
 /// To be learned to less than a latent cell.
@@ -67,6 +85,8 @@ pub(super) const POSED: Style = Style { pose: Pose::Fixed, ..PART };
 pub(super) const CLOSE: Style = Style { scale: 2.2, patches: 0.4, ..WHOLE };
 /// Marks as large as those that masks ask for later, beside their surroundings.
 pub(super) const DETAIL: Style = Style { scale: 1.5, patches: 0.15, ..WHOLE };
+/// As outlines are learned from parts in one pose, so words for marks are from marks in one place.
+pub(super) const CENTERED: Style = Style { silhouettes: 0.0, surfaces: 1.0, marked: 0.9, patches: 0.3, spread: Some(0.015), ..WHOLE };
 
 /// Draws the whole picture and its caption.
 pub(super) fn photograph(pixels: usize, style: Style, sampler: &mut Sampler) -> (Picture, String) {
@@ -78,13 +98,12 @@ pub(super) fn photograph(pixels: usize, style: Style, sampler: &mut Sampler) -> 
 /// Draws a picture of twice the side and cuts out the surroundings of its mark; any part of it where there is none.
 pub(super) fn close_up(pixels: usize, style: Style, sampler: &mut Sampler) -> (Picture, String) {
     let scene = scene(2 * pixels, style, sampler);
-    let middle = scene.mark.map_or(point(sampler.range(-0.5, 0.5), sampler.range(-0.5, 0.5)), |mark| mark.point);
-    // The mark is not always in the middle.
-    let (across, down) = (middle.x + sampler.range(-0.18, 0.18), middle.y + sampler.range(-0.18, 0.18));
+    let middle = style.center(scene.mark, sampler);
     let start = |center: f32| ((center + 0.25) * 2.0 * pixels as f32).round().clamp(0.0, pixels as f32) as usize;
-    let (left, top) = (start(across), start(down));
+    let (left, top) = (start(middle.x), start(middle.y));
     let in_frame = |coordinate: f32, start: usize| (2.0 * (coordinate + 0.5) - start as f32 / pixels as f32 - 0.5).clamp(-0.5, 0.5);
-    let caption = scene.caption(scene.mark.map(|mark| point(in_frame(mark.middle.x, left), in_frame(mark.middle.y, top))), sampler);
+    let place = scene.mark.map(|mark| point(in_frame(mark.middle.x, left), in_frame(mark.middle.y, top)));
+    let caption = scene.caption(place, sampler);
     (cut(&scene.picture, left, top, pixels), caption)
 }
 

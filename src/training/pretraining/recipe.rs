@@ -158,8 +158,9 @@ impl Recipe {
             "detail" => Ok(Self::detail()),
             "parts" => Ok(Self::parts()),
             "joint" => Ok(Self::joint()),
+            "marks" => Ok(Self::marks()),
             "smoke" => Ok(Self::smoke()),
-            other => invalid_input!("--recipe {other}: expected tiny, detail, parts, joint or smoke"),
+            other => invalid_input!("--recipe {other}: expected tiny, detail, parts, joint, marks or smoke"),
         }
     }
 
@@ -256,7 +257,7 @@ impl Recipe {
         }
     }
 
-    /// The embedded base model's last part: its text encoder and its UNet together, so that the UNet's errors say which kinds of parts and which marks the
+    /// The embedded base model's fourth part: its text encoder and its UNet together, so that the UNet's errors say which kinds of parts and which marks the
     /// text encoder has to tell apart; on parts in one pose, so that a kind's name says where its outline lies to less than a latent cell.
     pub fn joint() -> Self {
         let parts = Self::parts();
@@ -264,8 +265,8 @@ impl Recipe {
             name: "joint",
             refines_text: false,
             denoiser: DenoiserRecipe {
-                steps: 40_000,
-                finishing_steps: 24_000,
+                steps: 13_000,
+                finishing_steps: 0,
                 text_rate: 0.3,
                 large_framings: &[Framing::Posed, Framing::Whole, Framing::Posed, Framing::Detail, Framing::Posed],
                 first_picture: 4 << 32,
@@ -273,6 +274,23 @@ impl Recipe {
                 ..parts.denoiser
             },
             ..parts
+        }
+    }
+
+    /// The embedded base model's last part: the same with as many marks in one place as parts, so that words bring marks into pictures, while the
+    /// learning rate falls.
+    pub fn marks() -> Self {
+        let joint = Self::joint();
+        Self {
+            name: "marks",
+            denoiser: DenoiserRecipe {
+                steps: 15_000,
+                finishing_steps: 11_000,
+                large_framings: &[Framing::Posed, Framing::Centered, Framing::Posed, Framing::Centered, Framing::Detail],
+                first_picture: 5 << 32,
+                ..joint.denoiser
+            },
+            ..joint
         }
     }
 
