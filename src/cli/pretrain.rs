@@ -23,7 +23,8 @@ pub struct Arguments {
     /// tiny: the embedded base model's first part, about two hours on one core; detail, parts, joint and marks: its second to last; smoke: seconds, nothing to look at
     #[arg(long, default_value = "tiny", value_name = "NAME")]
     recipe: String,
-    /// Start with this finished model: its autoencoder stays as it is, its UNet is trained further; with the recipe parts its text encoder before that, with joint and marks together with it
+    /// Start with this finished model: its autoencoder stays as it is, its UNet is trained further; so is its text encoder, before the UNet by the recipe
+    /// parts, with it by joint and marks
     #[arg(long, value_name = "PATH", conflicts_with_all = ["stage", "steps_vae"])]
     from: Option<PathBuf>,
     /// Go on from the folder's checkpoints

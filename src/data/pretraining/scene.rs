@@ -168,7 +168,8 @@ fn blemished(subject: &mut Subject, style: Style, sampler: &mut Sampler) -> (Con
     let shares = subject.relief.shares(|p| sdf::coverage(distance(p), soft));
     let (center, radius, size) = match &part {
         Some(part) => (part.center(), part.radius(), (size * 2.0 * part.radius()).max(0.05)),
-        None => (point(0.0, 0.0), 0.42, size),
+        // Where a close-up can have it in its middle, if it shall.
+        None => (point(0.0, 0.0), if style.spread.is_some() { 0.25 } else { 0.42 }, size),
     };
     let region = Region { distance: &distance, center, radius, shares: &shares };
     let clean = subject.relief.clone();

@@ -284,8 +284,8 @@ impl Recipe {
         Self {
             name: "marks",
             denoiser: DenoiserRecipe {
-                steps: 15_000,
-                finishing_steps: 11_000,
+                steps: 14_000,
+                finishing_steps: 10_000,
                 large_framings: &[Framing::Posed, Framing::Centered, Framing::Posed, Framing::Centered, Framing::Detail],
                 first_picture: 5 << 32,
                 ..joint.denoiser
