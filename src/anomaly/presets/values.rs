@@ -46,7 +46,7 @@ pub(super) fn default() -> Preset {
             steps: 50,
             // Measured on the demo with the embedded model: docs/generation.md.
             eta: 0.0,
-            guidance: 1.5,
+            guidance: 2.0,
             coarse_noise: 1.0,
             reweighting: Reweighting::new(Mode::Default),
             latent: LatentDraw::Mode,
