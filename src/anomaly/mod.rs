@@ -11,6 +11,7 @@ mod guidance;
 pub mod learned;
 pub mod inversion;
 pub mod embedding_files;
+mod fitting;
 pub mod learned_masks;
 pub mod shard;
 pub mod mask_set;

@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Folder for checkpoints, previews and the finished model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// tiny: the embedded base model's first part, about two hours on one core; detail, parts, joint and marks: its second to last; smoke: seconds, nothing to look at
+    /// tiny: the embedded base model's first part, about two hours on one core; detail, parts, joint and marks: its others; smoke: seconds, nothing to see
     #[arg(long, default_value = "tiny", value_name = "NAME")]
     recipe: String,
     /// Start with this finished model: its autoencoder stays as it is, its UNet is trained further; so is its text encoder, before the UNet by the recipe

@@ -1,6 +1,8 @@
 //! A step that is done again and again with its own results. On a GPU it is captured once for each set of shapes and replayed: the host makes a few calls in
 //! place of one for each kernel, and no memory is asked for.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::device::cuda::{Cuda, CudaStorage, Graph};
 use crate::device::{Device, Storage};
 use crate::error::{Result, anyhow, ensure};
@@ -86,6 +88,15 @@ impl<I: Tensors, S: Tensors + Clone> Repetition<I, S> {
         self.is_current = true;
         self.replay.as_ref().map(|replay| replay.state.clone()).ok_or_else(|| anyhow!("a step was captured and is gone"))
     }
+}
+
+/// What `work` gives with a repetition of its own. Where it fails, what was captured is given up: a smaller batch may follow, which wants the memory.
+pub fn forgotten_on_error<I, S, T>(repetition: &Mutex<Repetition<I, S>>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let made = work();
+    if made.is_err() {
+        *repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
+    }
+    made
 }
 
 /// A step's number as the step gets it.

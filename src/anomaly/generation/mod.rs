@@ -32,7 +32,7 @@ use crate::models::base::BaseModel;
 use crate::models::unet::PreparedTimes;
 use crate::ops::{self, BackgroundNoise, PlannedUpdate, Update, Updates};
 use crate::tensor::Tensor;
-use crate::tensor::replay::{Repetition, numbers};
+use crate::tensor::replay::{Repetition, forgotten_on_error, numbers};
 use batch::{Batch, State, streams};
 use finite::FiniteSums;
 
@@ -134,12 +134,7 @@ impl<'a> Generator<'a> {
 
     /// As [`Generator::generate`], where the jobs' canvas is there already.
     pub fn generate_on(&self, canvas: Canvas, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {
-        let made = self.complete(canvas, jobs, glimpses, stop);
-        if made.is_err() {
-            // A smaller batch may follow, which wants the memory.
-            *self.repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
-        }
-        made
+        forgotten_on_error(&self.repetition, || self.complete(canvas, jobs, glimpses, stop))
     }
 
     fn complete(&self, canvas: Canvas, jobs: &[Job], glimpses: usize, stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Generated>> {

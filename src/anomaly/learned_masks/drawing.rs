@@ -20,7 +20,7 @@ use crate::models::unet::PreparedTimes;
 use crate::ops::{self, PlannedUpdate, Updates};
 use crate::tensor::Tensor;
 use crate::tensor::random::{Sampler, Stream};
-use crate::tensor::replay::{Repetition, Tensors};
+use crate::tensor::replay::{Repetition, Tensors, forgotten_on_error};
 
 /// A drawn picture of a mask, before anything is cleaned.
 #[derive(Clone, Debug)]
@@ -75,12 +75,7 @@ impl<'a> MaskPainter<'a> {
     /// Draws a batch of (index, attempt). Each is a function of (seed, object, type, index, attempt) alone. `stop` is asked before every step and ends
     /// the batch with [`Interrupted`] when it names a signal.
     pub fn draw(&self, wanted: &[(u64, u64)], stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Rough>> {
-        let drawn = self.complete(wanted, stop);
-        if drawn.is_err() {
-            // A smaller batch may follow, which wants the memory.
-            *self.repetition.lock().unwrap_or_else(PoisonError::into_inner) = Repetition::default();
-        }
-        drawn
+        forgotten_on_error(&self.repetition, || self.complete(wanted, stop))
     }
 
     fn complete(&self, wanted: &[(u64, u64)], stop: &dyn Fn() -> Option<i32>) -> Result<Vec<Rough>> {

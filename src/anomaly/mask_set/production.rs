@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{MaskEntry, STEM, entries};
+use crate::anomaly::fitting::halved;
 use crate::anomaly::generated_set::{DIGITS, check_amounts};
 use crate::anomaly::learned::Kind;
 use crate::anomaly::mask_source::MaskSource;
@@ -17,7 +18,7 @@ use crate::data::dataset::{Dataset, check_name};
 use crate::data::json_lines::JsonLines;
 use crate::data::mask_rules::Fault;
 use crate::digest::hexadecimal;
-use crate::error::{Error, Interrupted, Result, is_memory_full};
+use crate::error::{Error, Interrupted, Result};
 use crate::models::base::BaseModel;
 use crate::{files, invalid_input};
 
@@ -120,13 +121,11 @@ pub fn produce_masks(order: &MaskOrder, observer: &mut dyn MaskObserver) -> Resu
     while !rest.is_empty() {
         let (indices, later) = rest.split_at(batch_size.min(rest.len()));
         let drawn = match places.at(indices, &|| observer.interrupted()) {
-            // No mask depends on it.
-            Err(error) if is_memory_full(&error) && batch_size > 1 => {
-                batch_size = batch_size.div_ceil(2);
-                observer.does_not_fit(&error, batch_size);
+            Ok(drawn) => drawn,
+            Err(error) => {
+                batch_size = halved(batch_size, error, |error, half| observer.does_not_fit(error, half))?;
                 continue;
             }
-            drawn => drawn?,
         };
         let made: Vec<MaskEntry> = indices.iter().zip(drawn).map(|(&index, place)| order.write(index, place, &recipe)).collect::<Result<_>>()?;
         lines.append(&made)?;

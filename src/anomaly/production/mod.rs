@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::anomaly::close_up::CloseUp;
+use crate::anomaly::fitting::halved;
 use crate::anomaly::generated_set::{self, Finished, GeneratedSet, PairPaths, check_amounts};
 use crate::anomaly::generation::{Canvas, Generator, Glimpse, Job};
 use crate::anomaly::inversion::split_rule;
@@ -20,7 +21,7 @@ use crate::anomaly::places::{Place, Places, Prospects};
 use crate::anomaly::presets::{BatchNormPolicy, GROUP};
 use crate::data::mask::Mask;
 use crate::data::picture::Picture;
-use crate::error::{Error, Result, bail, is_memory_full};
+use crate::error::{Error, Result, bail};
 use crate::tensor::Tensor;
 
 use ahead::one_ahead;
@@ -91,13 +92,8 @@ pub fn produce(order: &Order, observer: &mut dyn Observer) -> Result<Summary> {
             observer.finished(&pairs, done);
             writer.add(pairs)
         });
-        match made {
-            // No image depends on it.
-            Err(error) if is_memory_full(&error) && batch_size > 1 => {
-                batch_size = batch_size.div_ceil(2);
-                observer.does_not_fit(&error, batch_size);
-            }
-            made => made?,
+        if let Err(error) = made {
+            batch_size = halved(batch_size, error, |error, half| observer.does_not_fit(error, half))?;
         }
     }
     writer.finish()?;

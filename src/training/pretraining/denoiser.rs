@@ -1,7 +1,6 @@
 //! The third stage: the UNet learns to predict the velocity of noisy latents from their captions; the text encoder is finished and frozen, or learns with it,
 //! more slowly.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::latents::Latents;
@@ -16,11 +15,10 @@ use crate::models::clip::ClipTextModel;
 use crate::models::tokenizer::ClipTokenizer;
 use crate::models::unet::{Unet, UnetConfig};
 use crate::models::vae::AutoencoderKl;
-use crate::nn::{Parameter, ParameterSet, ParameterSource, Path};
+use crate::nn::{ParameterSet, ParameterSource, Path};
 use crate::ops::{self, MaskedMean};
 use crate::tensor::Tensor;
 use crate::tensor::random::{Sampler, Stream};
-use crate::training::adamw::Group;
 use crate::training::fit::{Loss, Task};
 use crate::training::recorder::Recorder;
 
@@ -137,16 +135,10 @@ impl DenoiserStage {
         &self.text_parameters
     }
 
-    /// What is trained here, and how fast each of it.
-    pub fn trained(&self) -> (ParameterSet, impl Fn(&Parameter) -> Group) {
-        let text: HashSet<String> = self.text_parameters.iter().map(|parameter| parameter.name().to_owned()).collect();
-        let rate = self.recipe.text_rate;
-        let parameters = if rate > 0.0 { self.parameters.clone().join(self.text_parameters.clone()) } else { self.parameters.clone() };
-        let group = move |parameter: &Parameter| {
-            let learning_rate_factor = if text.contains(parameter.name()) { rate } else { 1.0 };
-            Group { learning_rate_factor, ..Group::default() }
-        };
-        (parameters, group)
+    /// What is trained here, each set with its part of the learning rate.
+    pub fn trained(&self) -> Vec<(ParameterSet, f64)> {
+        let text = (self.text_parameters.clone(), self.recipe.text_rate);
+        [(self.parameters.clone(), 1.0), text].into_iter().filter(|&(_, rate)| rate > 0.0).collect()
     }
 
     /// Weighted mean of squared errors of the velocity, shape `[]`: a pure function of parameters, pool, seed and step.

@@ -79,7 +79,7 @@ impl Pretraining {
         let identity = self.identity("autoencoder", "", json!({"vae": self.recipe.vae, "recipe": recipe}));
         let folder = self.folder.join("autoencoder");
         let mut task = AutoencoderTask { stage: &stage, previews: previews(&folder)? };
-        self.train(&folder, &identity, &plan, (stage.parameters().clone(), |_: &Parameter| Group::default()), recipe.average, &mut task)?;
+        self.train(&folder, &identity, &plan, &[(stage.parameters().clone(), 1.0)], recipe.average, &mut task)?;
         stage.settle()?;
         Ok(stage)
     }
@@ -123,8 +123,7 @@ impl Pretraining {
         let plan = self.plan("denoiser", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
         let folder = self.folder.join("denoiser");
         let mut task = DenoiserTask { stage, pool, vae, tokenizer, previews: previews(&folder)? };
-        let (parameters, group) = stage.trained();
-        self.train(&folder, identity, &plan, (parameters, group), recipe.average, &mut task)
+        self.train(&folder, identity, &plan, &stage.trained(), recipe.average, &mut task)
     }
 
     fn text_encoder(&self, pool: &Pool, tokenizer: &ClipTokenizer) -> Result<TextStage> {
@@ -140,7 +139,7 @@ impl Pretraining {
     fn train_text(&self, identity: &Identity, stage: &TextStage, mut task: TextTask) -> Result<()> {
         let recipe = &self.recipe.text;
         let plan = self.plan("text encoder", recipe.steps, recipe.learning_rate, recipe.warm_up, recipe.finishing_steps);
-        self.train(&self.folder.join("text"), identity, &plan, (stage.parameters(), |_: &Parameter| Group::default()), recipe.average, &mut task)
+        self.train(&self.folder.join("text"), identity, &plan, &[(stage.parameters(), 1.0)], recipe.average, &mut task)
     }
 
     /// Writes the finished model in the diffusers layout into `model/` of the run's folder.
@@ -180,7 +179,8 @@ impl Pretraining {
         Plan { checkpoint_every: self.checkpoint_every, validate_every: self.preview_every, ..Plan::new(label, steps, schedule) }
     }
 
-    /// What a stage's checkpoints belong to; `base_model` is the hash of the finished model that it began with, or empty. The numbers of steps are left out: they only say when the learning rate falls.
+    /// What a stage's checkpoints belong to; `base_model` is the hash of the finished model that it began with, or empty. The numbers of steps are left
+    /// out: they only say when the learning rate falls.
     fn identity(&self, stage: &str, base_model: &str, mut config: Value) -> Identity {
         if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_object_mut) {
             recipe.remove("steps");
@@ -189,16 +189,11 @@ impl Pretraining {
         Identity { task: format!("pretraining, {stage}"), base_model: base_model.to_owned(), seed: self.seed, config }
     }
 
-    /// Trains and leaves the moving averages in the parameters, frozen.
-    fn train(
-        &self,
-        folder: &Path,
-        identity: &Identity,
-        plan: &Plan,
-        (parameters, group): (ParameterSet, impl Fn(&Parameter) -> Group),
-        average: f64,
-        task: &mut dyn Task,
-    ) -> Result<()> {
+    /// Trains sets of parameters, each at its part of the plan's learning rate, and leaves the moving averages in them, frozen.
+    fn train(&self, folder: &Path, identity: &Identity, plan: &Plan, sets: &[(ParameterSet, f64)], average: f64, task: &mut dyn Task) -> Result<()> {
+        let parameters = sets.iter().fold(ParameterSet::default(), |all, (set, _)| all.join(set.clone()));
+        let rates: HashMap<&str, f64> = sets.iter().flat_map(|(set, rate)| set.iter().map(|parameter| (parameter.name(), *rate))).collect();
+        let group = |parameter: &Parameter| Group { learning_rate_factor: rates[parameter.name()], ..Group::default() };
         parameters.place(Placement::f32(self.device))?;
         let options = AdamWOptions { beta2: SQUARED_DECAY, clip_norm: Some(CLIP_NORM), ..AdamWOptions::default() };
         let optimiser = AdamW::grouped(&parameters, options, group)?;
